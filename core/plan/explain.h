@@ -1,0 +1,19 @@
+/* A plan in words: what is kept, what is recomputed at which price, where the peak is; and the schedule, readable. */
+#ifndef REMAT_CORE_PLAN_EXPLAIN_H
+#define REMAT_CORE_PLAN_EXPLAIN_H
+
+#include "core/plan/plan.h"
+
+#include <stdio.h>
+
+struct remat_explain_options {
+    bool instructions; /* list every instruction with its operands' addresses */
+};
+
+/* Writes to `stream` (borrowed); fails only if writing fails. */
+REMAT_MUST_CHECK enum remat_status remat_plan_explain(const struct remat_task_graph *graph,
+                                                      const struct remat_plan *plan,
+                                                      const struct remat_explain_options *options, FILE *stream,
+                                                      struct remat_error *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* A plan: a schedule with every byte placed. The executor runs it as it stands; the verifier checks it alone.
+ *
+ * Instructions: `run(task, option, stream, operands)` and `wait(stream, event)`. A buffer is one interval of plan
+ * time at one offset; operands are views of buffers. Freeing is the end of an interval. */
+#ifndef REMAT_CORE_PLAN_PLAN_H
+#define REMAT_CORE_PLAN_PLAN_H
+
+#include "core/plan/schedule.h"
+
+/* Bytes [offset, offset + bytes) of a space from instruction `begin` to instruction `end`, both included. */
+struct remat_buffer {
+    enum remat_space space;
+    int64_t offset, bytes; /* aligned */
+    int32_t begin, end;
+};
+
+/* A value (or scratch: value -1) at an offset inside a buffer. */
+struct remat_view {
+    int32_t value;
+    int32_t buffer;
+    int64_t offset; /* inside the buffer */
+};
+
+enum remat_instruction_kind { REMAT_RUN, REMAT_WAIT };
+
+struct remat_instruction {
+    enum remat_instruction_kind kind;
+    int32_t stream;
+    int32_t task, option;               /* run */
+    int32_t event;                      /* wait: the instruction that must have completed */
+    int32_t inputs[REMAT_MAX_INPUTS];   /* views, -1 = none */
+    int32_t outputs[REMAT_MAX_OUTPUTS]; /* views, -1 = none */
+    int32_t scratch;                    /* view, -1 = none */
+};
+
+struct remat_plan {
+    uint64_t graph_hash;
+    char solver[32];
+    struct remat_instruction *instructions;
+    struct remat_buffer *buffers;
+    struct remat_view *views;
+    int32_t instructions_count, buffers_count, views_count;
+    int32_t finish_begin;    /* first instruction of the finish section */
+    int64_t budget_bytes;    /* what it was made for; INT64_MAX = none */
+    int64_t arena_bytes;     /* the planned peak: the largest extent of a buffer, staging included */
+    int64_t live_peak_bytes; /* the largest sum of live bytes; arena / live peak = fragmentation */
+    int32_t peak_instruction;
+    int64_t predicted_step_ns, keep_all_step_ns, lower_bound_ns, solve_ns;
+};
+
+void remat_plan_free(struct remat_plan *plan);
+
+/* Places a schedule: offsets by several orders of best fit, the best kept, improved until arena = live peak or `effort`
+ * runs out. Deterministic. The caller frees *out in any case. */
+REMAT_MUST_CHECK enum remat_status remat_plan_place(const struct remat_task_graph *graph,
+                                                    const struct remat_schedule *schedule, int32_t effort,
+                                                    struct remat_plan *out, struct remat_error *err);
+/* The runs of a plan as a schedule. */
+REMAT_MUST_CHECK enum remat_status remat_plan_schedule(const struct remat_plan *plan, struct remat_schedule *out,
+                                                       struct remat_error *err);
+
+/* Checks a plan by abstract interpretation, sharing no code with schedule, layout or solvers: every read is live, of
+ * the right value and of the right version; every task of the order runs, in order; tasks that write cells run exactly
+ * once; outputs over inputs only where permitted and dying; no two live ranges overlap; scratch is at least what the
+ * option asks; peak <= arena
+ * <= budget; the recorded numbers are true. REMAT_BAD_DATA names the first violation. */
+REMAT_MUST_CHECK enum remat_status remat_plan_verify(const struct remat_task_graph *graph,
+                                                     const struct remat_plan *plan, struct remat_error *err);
+
+/* JSON, format "remat-plan". `from_json` checks types and ranges; verify checks the meaning. */
+json_t *remat_plan_to_json(const struct remat_plan *plan);
+REMAT_MUST_CHECK enum remat_status remat_plan_from_json(const json_t *json, const char *where, struct remat_plan *out,
+                                                        struct remat_error *err);
+uint64_t remat_plan_hash(const struct remat_plan *plan);
+
+#endif

@@ -1,0 +1,37 @@
+/* Times the tasks of a lowered graph.
+ *
+ * Times are taken where they count: inside real steps of the executor, under a keep-all plan where it fits into memory
+ * and under the smallest plan (which runs the alternates too), median and spread per distinct signature. What was
+ * measured is kept in a cache by (signature, option, device fingerprint). */
+#ifndef REMAT_PROFILER_PROFILER_H
+#define REMAT_PROFILER_PROFILER_H
+
+#include "core/graph/layer_graph.h"
+#include "runtime/backend/backend.h"
+
+struct remat_profile_options {
+    int32_t steps;              /* measured steps a plan; 0 = chosen */
+    int64_t memory_limit_bytes; /* for persistent + arena while profiling; 0 = what is available */
+    const char *cache_path;     /* JSON file; NULL = no cache */
+    bool refresh;               /* measure even what the cache has */
+    void (*progress)(void *context, const char *what, double fraction);
+    void *context;
+};
+
+/* Fills in time_ns and spread_ns of all options of `graph` by measuring. */
+REMAT_MUST_CHECK enum remat_status
+remat_profile_measure(struct remat_task_graph *graph, const struct remat_layer_graph *layers,
+                      const struct remat_backend *backend, struct remat_device *device,
+                      const struct remat_profile_options *options, struct remat_error *err);
+
+/* The machine's measured peaks: large f32 matrix product and memory copy. */
+struct remat_machine_peaks {
+    double gflop_per_second, gbyte_per_second;
+};
+REMAT_MUST_CHECK enum remat_status remat_profile_peaks(const struct remat_backend *backend, struct remat_device *device,
+                                                       struct remat_machine_peaks *out, struct remat_error *err);
+
+/* Roofline: max(flop / peak, traffic / bandwidth) for every option. */
+void remat_profile_estimate(struct remat_task_graph *graph, const struct remat_machine_peaks *peaks);
+
+#endif

@@ -1,0 +1,57 @@
+/* The executor: runs a verified plan, one kernel call an instruction: address = base + offset. It allocates nothing
+ * during steps.
+ *
+ * Measured is measured: with `track`, the ranges and scratch sizes that are really handed to each kernel are recorded
+ * (from the kernel's own descriptors, not the plan's numbers) and their high-water mark is computed from that record.
+ */
+#ifndef REMAT_RUNTIME_EXEC_EXEC_H
+#define REMAT_RUNTIME_EXEC_EXEC_H
+
+#include "core/plan/plan.h"
+#include "runtime/backend/backend.h"
+#include "runtime/exec/state.h"
+
+struct remat_exec;
+
+struct remat_exec_options {
+    bool track;  /* record ranges: measured peaks */
+    bool time;   /* record each instruction's time */
+    bool poison; /* fill a buffer with NaN when it begins and when it ends: tests */
+    /* Called after each run instruction of a task with the addresses of its outputs (tests: copy gradients before use).
+     */
+    void (*observe)(void *context, int32_t instruction, const struct remat_task *task,
+                    const struct remat_kernel_args *args);
+    void *context;
+};
+
+/* Verifies the plan, binds cells by name, makes one kernel a distinct (signature, option). Borrows all of them; `arena`
+ * has at least plan->arena_bytes and may be shared with other executors that do not run at the same time. */
+REMAT_MUST_CHECK enum remat_status remat_exec_create(const struct remat_backend *backend, struct remat_device *device,
+                                                     const struct remat_task_graph *graph,
+                                                     const struct remat_plan *plan, struct remat_state *state,
+                                                     const struct remat_memory *arena,
+                                                     const struct remat_exec_options *options, struct remat_exec **out,
+                                                     struct remat_error *err);
+void remat_exec_destroy(struct remat_exec *exec);
+
+/* The memory of a staging cell (name "staging.<input>") in slot 0 or 1; written by the data loader before a micro step.
+ */
+void *remat_exec_staging(struct remat_exec *exec, int32_t slot, const char *name, struct remat_tensor *tensor);
+
+/* One micro step, reading the batch in `slot`. */
+REMAT_MUST_CHECK enum remat_status remat_exec_micro(struct remat_exec *exec, int32_t slot,
+                                                    const struct remat_step_record *record, struct remat_error *err);
+/* The finish section (nothing if it is empty). */
+REMAT_MUST_CHECK enum remat_status remat_exec_finish(struct remat_exec *exec, const struct remat_step_record *record,
+                                                     struct remat_error *err);
+
+struct remat_exec_measure {
+    int64_t peak_bytes;      /* highest extent handed to a kernel, staging included (track) */
+    int64_t live_peak_bytes; /* largest sum of live ranges and scratch (track) */
+    int64_t step_ns;         /* last micro step + finish */
+};
+void remat_exec_measured(const struct remat_exec *exec, struct remat_exec_measure *out);
+/* Time of each instruction in the last step (time), instructions_count entries; borrowed. */
+const int64_t *remat_exec_times_ns(const struct remat_exec *exec);
+
+#endif

@@ -1,0 +1,27 @@
+/* Exactly the bytes asked for, once: mapped, touched, and ending at a page that faults. */
+#ifndef REMAT_RUNTIME_EXEC_MEMORY_H
+#define REMAT_RUNTIME_EXEC_MEMORY_H
+
+#include "core/base/status.h"
+
+#include <stdint.h>
+
+struct remat_memory {
+    unsigned char *base; /* aligned to REMAT_ALIGNMENT; base + bytes is the guard page */
+    int64_t bytes;
+    void *mapping;
+    int64_t mapping_bytes;
+};
+
+/* bytes is a multiple of REMAT_ALIGNMENT, >= 0. Zeroed. REMAT_OUT_OF_MEMORY tells what was asked and what is available
+ * (checked against MemAvailable first, so that the kernel never has to kill the process). */
+REMAT_MUST_CHECK enum remat_status remat_memory_open(int64_t bytes, const char *purpose, struct remat_memory *out,
+                                                     struct remat_error *err);
+void remat_memory_close(struct remat_memory *memory);
+
+/* The process's own peak (VmHWM) and current (VmRSS) resident bytes, and the machine's MemAvailable; -1 if unknown. */
+int64_t remat_process_peak_bytes(void);
+int64_t remat_process_resident_bytes(void);
+int64_t remat_available_bytes(void);
+
+#endif

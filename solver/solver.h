@@ -1,0 +1,43 @@
+/* Solvers: from a task graph with times to a schedule within a budget. One file per method, all behind this interface.
+ * They include only core, so they run anywhere from a profile. */
+#ifndef REMAT_SOLVER_SOLVER_H
+#define REMAT_SOLVER_SOLVER_H
+
+#include "core/plan/plan.h"
+
+struct remat_solve_options {
+    int64_t budget_bytes;      /* arena, staging included; INT64_MAX = none */
+    double time_limit_seconds; /* 0 = the method's own work limit only */
+    uint64_t seed;
+    int32_t threads;
+};
+
+struct remat_solver {
+    const char *name, *summary;
+    /* Finds the fastest schedule whose live peak is within options->budget_bytes. REMAT_INFEASIBLE if the method knows
+     * none; then the message names the smallest budget it can do and the task that sets it. */
+    enum remat_status (*solve)(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+                               struct remat_schedule *out, struct remat_error *err);
+    /* The schedule of smallest live peak that the method knows. */
+    enum remat_status (*smallest)(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+                                  struct remat_schedule *out, struct remat_error *err);
+};
+
+/* All solvers, ended by a null name: keep-all, sqrt, chain. The default is "chain". */
+extern const struct remat_solver remat_solvers[];
+REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const struct remat_solver **out,
+                                                     struct remat_error *err);
+
+/* Solves, places and verifies: if the placement exceeds the budget, solves again for less. REMAT_INFEASIBLE tells the
+ * smallest feasible budget and the task that sets it. The caller frees *out in any case. */
+REMAT_MUST_CHECK enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                                               const struct remat_solve_options *options, struct remat_plan *out,
+                                               struct remat_error *err);
+
+/* The smallest arena that the method can do, placed and verified. */
+REMAT_MUST_CHECK enum remat_status remat_solve_smallest(const struct remat_task_graph *graph,
+                                                        const struct remat_solver *solver,
+                                                        const struct remat_solve_options *options,
+                                                        struct remat_plan *out, struct remat_error *err);
+
+#endif
