@@ -1,0 +1,40 @@
+# The two commands of the README, and the everyday ones. CMake does the work (CMakePresets.json).
+.PHONY: all build demo test asan format check-format check-includes verify-results install clean setup
+
+all: build
+
+setup:
+	./setup
+
+build: setup
+	@test -f build/build.ninja || cmake --preset release > /dev/null
+	@cmake --build build
+
+demo: build
+	scripts/demo
+
+test: build
+	ctest --test-dir build --output-on-failure
+
+asan: setup
+	cmake --preset asan > /dev/null
+	cmake --build build/asan
+	ctest --test-dir build/asan --output-on-failure
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+check-format:
+	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+
+check-includes:
+	scripts/check-includes
+
+verify-results: build
+	scripts/verify-results
+
+install: build
+	cmake --install build
+
+clean:
+	rm -rf build
