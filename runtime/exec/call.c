@@ -1,0 +1,135 @@
+#include "runtime/exec/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void remat_kernel_set_free(struct remat_kernel_set *set)
+{
+    for (int32_t i = 0; i < set->count; i++)
+        set->backend->kernel_destroy(set->kernels[i].kernel);
+    free(set->kernels);
+    set->kernels = NULL;
+    set->count = set->capacity = 0;
+}
+
+static enum remat_status find_kernel(struct remat_kernel_set *set, const struct remat_task *task, int32_t option,
+                                     const struct remat_kernel_spec *spec, struct remat_kernel **out,
+                                     struct remat_error *err)
+{
+    struct remat_made_kernel *made;
+    for (int32_t i = 0; i < set->count; i++)
+        if (set->kernels[i].signature == task->signature && set->kernels[i].option == option) {
+            *out = set->kernels[i].kernel;
+            return REMAT_OK;
+        }
+    REMAT_TRY(REMAT_GROW(set->kernels, set->capacity, set->count + 1, err));
+    made = &set->kernels[set->count];
+    if (set->backend->kernel_create(set->device, spec, option, &made->kernel, err) != REMAT_OK)
+        return remat_error_prefix(err, "task %s, option %d", task->name, option);
+    made->signature = task->signature;
+    made->option = option;
+    set->count++;
+    *out = made->kernel;
+    return REMAT_OK;
+}
+
+int64_t remat_staging_offset(const struct remat_task_graph *graph, int32_t cell)
+{
+    int64_t offset = 0;
+    if (graph->cells[cell].kind != REMAT_STAGING_SLOT)
+        return -1;
+    for (int32_t i = 0; i < cell; i++)
+        if (graph->cells[i].kind == REMAT_STAGING_SLOT)
+            offset += graph->cells[i].bytes;
+    return offset;
+}
+
+static enum remat_status bind_cell(const struct remat_task_graph *graph, const struct remat_call_memory *memory,
+                                   int32_t cell, int64_t *staging, void **address, struct remat_error *err)
+{
+    const struct remat_cell *wanted = &graph->cells[cell];
+    const struct remat_state_cell *found;
+    *staging = remat_staging_offset(graph, cell);
+    if (*staging >= 0) {
+        *address = memory->arena + *staging;
+        return REMAT_OK;
+    }
+    found = remat_state_find(memory->state, wanted->name);
+    if (!found)
+        return remat_fail(err, REMAT_BAD_DATA, "graph %s needs the cell %s, which the training state does not have",
+                          graph->name, wanted->name);
+    if (!remat_tensor_equal(&found->tensor, &wanted->tensor))
+        return remat_fail(err, REMAT_BAD_DATA,
+                          "cell %s: graph %s expects %s of %lld elements, the training state has %s of %lld",
+                          wanted->name, graph->name, remat_dtype_text(wanted->tensor.dtype),
+                          (long long)remat_tensor_elements(&wanted->tensor), remat_dtype_text(found->tensor.dtype),
+                          (long long)remat_tensor_elements(&found->tensor));
+    *address = found->data;
+    return REMAT_OK;
+}
+
+static void *view_address(const struct remat_plan *plan, int32_t view, unsigned char *arena)
+{
+    const struct remat_view *v;
+    if (view < 0)
+        return NULL;
+    v = &plan->views[view];
+    return arena + plan->buffers[v->buffer].offset + v->offset;
+}
+
+static int64_t operand_bytes(const struct remat_tensor *tensor)
+{
+    return remat_align_up(remat_tensor_bytes(tensor));
+}
+
+static void bind_operands(const struct remat_plan *plan, const struct remat_instruction *instruction,
+                          const struct remat_kernel_spec *spec, unsigned char *arena, struct remat_call *call)
+{
+    for (int32_t k = 0; k < spec->inputs_count; k++) {
+        call->args.inputs[k] = view_address(plan, instruction->inputs[k], arena);
+        call->input_bytes[k] = operand_bytes(&spec->inputs[k]);
+    }
+    for (int32_t k = 0; k < spec->outputs_count; k++) {
+        call->args.outputs[k] = view_address(plan, instruction->outputs[k], arena);
+        call->output_bytes[k] = operand_bytes(&spec->outputs[k]);
+    }
+    call->args.scratch = view_address(plan, instruction->scratch, arena);
+}
+
+static enum remat_status bind_scratch(const struct remat_kernel_set *set, struct remat_call *call,
+                                      struct remat_error *err)
+{
+    call->scratch_bytes = remat_align_up(set->backend->kernel_scratch_bytes(call->kernel));
+    if (call->scratch_bytes > 0 && !call->args.scratch)
+        return remat_fail(err, REMAT_INTERNAL, "task %s: its kernel needs %lld bytes of scratch, the plan gives none",
+                          call->task->name, (long long)call->scratch_bytes);
+    return REMAT_OK;
+}
+
+static enum remat_status bind_call(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                                   const struct remat_call_memory *memory, int32_t index, struct remat_kernel_set *set,
+                                   struct remat_call *call, struct remat_error *err)
+{
+    const struct remat_instruction *instruction = &plan->instructions[index];
+    const struct remat_task *task = &graph->tasks[instruction->task];
+    struct remat_kernel_spec spec = remat_task_spec(graph, task);
+    call->task = task;
+    call->args.record = memory->record;
+    bind_operands(plan, instruction, &spec, memory->arena, call);
+    for (int32_t k = 0; k < task->cells_count; k++) {
+        REMAT_TRY(bind_cell(graph, memory, task->cells[k].cell, &call->staging[k], &call->args.cells[k], err));
+        call->cell_bytes[k] = operand_bytes(&spec.cells[k]);
+    }
+    REMAT_TRY(find_kernel(set, task, instruction->option, &spec, &call->kernel, err));
+    return bind_scratch(set, call, err);
+}
+
+enum remat_status remat_calls_bind(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                                   const struct remat_call_memory *memory, struct remat_kernel_set *set,
+                                   struct remat_call *calls, struct remat_error *err)
+{
+    for (int32_t i = 0; i < plan->instructions_count; i++)
+        if (plan->instructions[i].kind == REMAT_RUN)
+            REMAT_TRY(bind_call(graph, plan, memory, i, set, &calls[i], err));
+    return REMAT_OK;
+}

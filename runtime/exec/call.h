@@ -1,0 +1,52 @@
+/* Internal to runtime/exec: the calls of a plan, ready to be made. */
+#ifndef REMAT_RUNTIME_EXEC_CALL_H
+#define REMAT_RUNTIME_EXEC_CALL_H
+
+#include "core/plan/plan.h"
+#include "runtime/backend/backend.h"
+#include "runtime/exec/state.h"
+
+/* One run instruction with its addresses. `staging[k]` is the offset of cell k in a staging slot, or -1: its address
+ * changes from slot to slot, all others stay. Sizes come from the kernel's spec and from the kernel, not from the plan.
+ */
+struct remat_call {
+    const struct remat_task *task; /* NULL for a wait */
+    struct remat_kernel *kernel;   /* borrows from the kernel set */
+    struct remat_kernel_args args;
+    int64_t staging[REMAT_MAX_CELLS];
+    int64_t input_bytes[REMAT_MAX_INPUTS], output_bytes[REMAT_MAX_OUTPUTS], cell_bytes[REMAT_MAX_CELLS], scratch_bytes;
+};
+
+/* One kernel per distinct (signature, option). */
+struct remat_made_kernel {
+    uint64_t signature;
+    int32_t option;
+    struct remat_kernel *kernel;
+};
+
+struct remat_kernel_set {
+    const struct remat_backend *backend;
+    struct remat_device *device;
+    struct remat_made_kernel *kernels;
+    int32_t count, capacity;
+};
+
+void remat_kernel_set_free(struct remat_kernel_set *set);
+
+/* Where calls find their memory. */
+struct remat_call_memory {
+    unsigned char *arena;
+    struct remat_state *state;
+    const struct remat_step_record *record;
+};
+
+/* Fills in calls[0 .. instructions_count) of `plan`. */
+REMAT_MUST_CHECK enum remat_status remat_calls_bind(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                                                    const struct remat_call_memory *memory,
+                                                    struct remat_kernel_set *set, struct remat_call *calls,
+                                                    struct remat_error *err);
+
+/* Offset of a staging cell in its slot, or -1: slots hold the staging cells in the order of the graph. */
+int64_t remat_staging_offset(const struct remat_task_graph *graph, int32_t cell);
+
+#endif

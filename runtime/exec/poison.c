@@ -1,0 +1,48 @@
+#include "runtime/exec/poison.h"
+
+#include <string.h>
+
+static bool overlap(const struct remat_buffer *a, const struct remat_buffer *b)
+{
+    return a->space == b->space && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+}
+
+/* Whether the operands' buffers, `buffer` itself apart, share bytes with it. */
+static bool shares_bytes(const struct remat_plan *plan, const struct remat_buffer *buffer, const int32_t *views,
+                         int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        const struct remat_buffer *other;
+        if (views[i] < 0)
+            continue;
+        other = &plan->buffers[plan->views[views[i]].buffer];
+        if (other != buffer && overlap(other, buffer))
+            return true;
+    }
+    return false;
+}
+
+static void fill(const struct remat_buffer *buffer, unsigned char *arena)
+{
+    memset(arena + buffer->offset, 0xFF, (size_t)buffer->bytes);
+}
+
+void remat_poison_before(const struct remat_plan *plan, int32_t instruction, unsigned char *arena)
+{
+    const struct remat_instruction *now = &plan->instructions[instruction];
+    for (int32_t b = 0; b < plan->buffers_count; b++) {
+        const struct remat_buffer *buffer = &plan->buffers[b];
+        if (buffer->begin == instruction && !shares_bytes(plan, buffer, now->inputs, REMAT_MAX_INPUTS))
+            fill(buffer, arena);
+    }
+}
+
+void remat_poison_after(const struct remat_plan *plan, int32_t instruction, unsigned char *arena)
+{
+    const struct remat_instruction *now = &plan->instructions[instruction];
+    for (int32_t b = 0; b < plan->buffers_count; b++) {
+        const struct remat_buffer *buffer = &plan->buffers[b];
+        if (buffer->end == instruction && !shares_bytes(plan, buffer, now->outputs, REMAT_MAX_OUTPUTS))
+            fill(buffer, arena);
+    }
+}

@@ -1,0 +1,34 @@
+/* The memory tracker: what kernels were really handed, and the high-water marks that follow from it.
+ *
+ * A record is one operand range of one instruction. A byte is live from a write to its last read before the next
+ * write (at least during the writing instruction); the live peak is the largest number of live bytes at one
+ * instruction. Nothing here looks at the plan. All memory is taken at creation. */
+#ifndef REMAT_RUNTIME_EXEC_TRACKER_H
+#define REMAT_RUNTIME_EXEC_TRACKER_H
+
+#include "core/base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct remat_tracker;
+
+/* `records` is the most ranges a step can have, `instructions` the number of its instructions. [base, base +
+ * resident_bytes) is staging memory: live all the time. */
+REMAT_MUST_CHECK enum remat_status remat_tracker_create(int64_t records, int32_t instructions,
+                                                        const unsigned char *base, int64_t resident_bytes,
+                                                        struct remat_tracker **out, struct remat_error *err);
+void remat_tracker_destroy(struct remat_tracker *tracker);
+
+/* Forgets the records, not the highest extent. */
+void remat_tracker_begin(struct remat_tracker *tracker);
+/* Instructions come in ascending order; an instruction's reads come before its writes. Zero bytes are ignored. */
+void remat_tracker_record(struct remat_tracker *tracker, int32_t instruction, const void *address, int64_t bytes,
+                          bool write);
+
+/* The highest end of a range so far, relative to the base. */
+int64_t remat_tracker_extent_bytes(const struct remat_tracker *tracker);
+/* The live peak of the current records. */
+int64_t remat_tracker_live_peak_bytes(const struct remat_tracker *tracker);
+
+#endif
