@@ -30,16 +30,17 @@ enum remat_status remat_fail(struct remat_error *err, enum remat_status status, 
 
 enum remat_status remat_error_prefix(struct remat_error *err, const char *format, ...)
 {
-    char text[sizeof err->message];
+    char text[2 * sizeof err->message + 4];
     size_t used;
     va_list args;
     if (!err)
         return REMAT_FAILED;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof err->message, format, args);
     va_end(args);
     used = strlen(text);
     snprintf(text + used, sizeof text - used, ": %s", err->message);
-    memcpy(err->message, text, sizeof text);
+    text[sizeof err->message - 1] = 0;
+    memcpy(err->message, text, sizeof err->message);
     return err->status;
 }

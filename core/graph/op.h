@@ -3,54 +3,77 @@
  * For each op the lines below give its inputs, outputs and cells in operand order, with shapes. "[R]" reads a cell,
  * "[RW]" reads and writes it in place. "j over i" names the in-place pairs that a backend must support (output j may
  * be given the memory of input i). Operands in (parentheses) exist only with the attribute named. All sums have a
- * fixed order for a given shape and thread count; equal operands give equal bits at any address.
- *
- *   FEED                cells: staging[R] (any dtype)            out: x                (same shape)
+ * fixed order for a given shape and thread count; equal operands give equal bits at any address. */
+/* clang-format off */
+/*   FEED                cells: staging[R] (any dtype)      out: x (same shape)
  *                       u8 -> f32: x = (byte / 255 - mean[c]) / std[c] over the last dimension; i32 -> i32: copy
- *   CONV2D              in: x[N,H,W,C]                           out: y[N,P,Q,K]        cells: w[K,R,S,C][R]
- *   CONV2D_BWD_DATA     in: dy[N,P,Q,K]                          out: dx[N,H,W,C]       cells: w[R]
- *   CONV2D_BWD_WEIGHTS  in: x, dy                                out: dw[K,R,S,C]
- *   BATCHNORM           in: x[...,C] (z with residual)           out: y, mean[C], invstd[C]
- *                       cells: gamma[C][R], beta[C][R], running_mean[C][RW], running_var[C][RW]     0 over 0, 0 over 1
- *                       y = f(gamma * (x - mean) * invstd + beta + z), f = max(0, .) with relu; mean and biased
- * variance over the rows of x; running += momentum * (batch - running), with the unbiased variance BATCHNORM_APPLY in:
- * x, mean, invstd (z)                  out: y                 cells: gamma[R], beta[R] the same bits as BATCHNORM's y
- * 0 over 0, 0 over 3 BATCHNORM_EVAL      in: x (z)                                out: y                 0 over 0, 0
- * over 1 cells: gamma[R], beta[R], running_mean[R], running_var[R] BATCHNORM_BWD       in: x, mean, invstd, dy (y with
- * relu and residual)   out: dx, dgamma[C], dbeta[C] (dz with residual) cells: gamma[R], beta[R] 0 over 3, 0 over 0, 3
- * over 3 g = dy masked by relu (by y > 0 with residual, else by recomputing y's sign from x); dz = g RELU in: x out: y
- * = max(0, x)      0 over 0 RELU_BWD            in: y, dy        out: dx = y > 0 ? dy : 0     0 over 1 ADD in: a, b
- * out: a + b              0 over 0, 0 over 1 MAXPOOL             in: x[N,H,W,C]   out: y[N,P,Q,C], place u8[N,P,Q,C]
- * (first maximum in its window, row by row) MAXPOOL_BWD         in: dy, place    out: dx AVGPOOL             in:
- * x[N,H,W,C]   out: y[N,C]             (global) AVGPOOL_BWD         in: dy[N,C]      out: dx[N,H,W,C] LINEAR in:
- * x[...,C]     out: y[...,K] = x w' + b     cells: w[K,C][R] (b[K][R] with bias) LINEAR_BWD_DATA     in: dy out: dx
- * cells: w[R] LINEAR_BWD_WEIGHTS  in: x, dy        out: dw[K,C] (db[K] with bias) LOSS                in: logits[M,V],
- * labels i32[M]   out: dlogits    cells: metrics f64[4][RW]      0 over 0 softmax cross-entropy, target (1 - s) one-hot
- * + s / V; dlogits = (p - target) * loss_scale / M metrics: += {sum of losses, rows, rows whose argmax is the label,
- * 0}; label < 0: row ignored (dlogits 0; M still divides) LOSS_EVAL           in: logits, labels               (no
- * output)     cells: metrics[RW]   (no smoothing) EMBEDDING           in: tokens i32[B,T]              out: x[B,T,C]
- * cells: wte[V,C][R], wpe[P,C][R] EMBEDDING_BWD       in: tokens, dx (dwte0 with accumulate)   out: dwte[V,C],
- * dwpe[P,C]        0 over 2 LAYERNORM           in: x[...,C]     out: y, mean[M], rstd[M]        cells: gamma[R],
- * beta[R]      0 over 0 LAYERNORM_APPLY     in: x, mean, rstd    out: y (same bits)          cells: gamma[R], beta[R]
- * 0 over 0 LAYERNORM_BWD       in: x, mean, rstd, dy (g0 with accumulate)       out: dx (+ g0), dgamma[C], dbeta[C]
- *                       cells: gamma[R]                                  0 over 3, 0 over 0, 0 over 4
- *   GELU                in: x            out: y (tanh form)              0 over 0
- *   GELU_BWD            in: x, dy        out: dx                         0 over 1, 0 over 0
- *   DROPOUT             in: x            out: y = keep ? x / (1 - p) : 0      0 over 0
- *   DROPOUT_BWD         in: dy           out: dx (mask made again from (seed, step, micro step, layer, element))   0
- * over 0 ATTENTION           in: qkv[B,T,3C]  out: o[B,T,C], lse[B,heads,T]   (causal, scale 1/sqrt(C/heads))
- *   ATTENTION_BWD       in: qkv, o, lse, do      out: dqkv
- *   CLASSIFIER_LOSS     in: h[...,C], targets i32[...]   out: dh, dw[V,C]     cells: w[V,C][R], metrics[RW]    0 over 0
+ *   CONV2D              in: x[N,H,W,C]                     out: y[N,P,Q,K]           cells: w[K,R,S,C][R]
+ *   CONV2D_BWD_DATA     in: dy[N,P,Q,K]                    out: dx[N,H,W,C]          cells: w[R]
+ *   CONV2D_BWD_WEIGHTS  in: x, dy                          out: dw[K,R,S,C]
+ *   BATCHNORM           in: x[...,C] (z with residual)     out: y, mean[C], invstd[C]
+ *                       cells: gamma[C][R], beta[C][R], running_mean[C][RW], running_var[C][RW]
+ *                       0 over 0, 0 over 1
+ *                       y = f(gamma * (x - mean) * invstd + beta + z), f = max(0, .) with relu; mean and biased variance
+ *                       over the rows of x; running += momentum * (batch - running), with the unbiased variance
+ *   BATCHNORM_APPLY     in: x, mean, invstd (z)            out: y                    cells: gamma[R], beta[R]
+ *                       the same bits as BATCHNORM's y     0 over 0, 0 over 3
+ *   BATCHNORM_EVAL      in: x (z)                          out: y
+ *                       cells: gamma[R], beta[R], running_mean[R], running_var[R]    0 over 0, 0 over 1
+ *   BATCHNORM_BWD       in: x, mean, invstd, dy (y with relu and residual)
+ *                       out: dx, dgamma[C], dbeta[C] (dz with residual)              cells: gamma[R], beta[R]
+ *                       0 over 3, 0 over 0, 3 over 3
+ *                       g = dy masked by relu (by y > 0 with residual, else by recomputing y's sign from x); dz = g
+ *   RELU                in: x                              out: y = max(0, x)        0 over 0
+ *   RELU_BWD            in: y, dy                          out: dx = y > 0 ? dy : 0  0 over 1
+ *   ADD                 in: a, b                           out: a + b                0 over 0, 0 over 1
+ *   MAXPOOL             in: x[N,H,W,C]                     out: y[N,P,Q,C], place u8[N,P,Q,C]
+ *                       place = first maximum in its window, row by row
+ *   MAXPOOL_BWD         in: dy, place                      out: dx
+ *   AVGPOOL             in: x[N,H,W,C]                     out: y[N,C]               (global)
+ *   AVGPOOL_BWD         in: dy[N,C]                        out: dx[N,H,W,C]
+ *   LINEAR              in: x[...,C]                       out: y[...,K] = x w' + b  cells: w[K,C][R] (b[K][R] with bias)
+ *   LINEAR_BWD_DATA     in: dy                             out: dx                   cells: w[R]
+ *   LINEAR_BWD_WEIGHTS  in: x, dy                          out: dw[K,C] (db[K] with bias)
+ *   LOSS                in: logits[M,V], labels i32[M]     out: dlogits              cells: metrics f64[4][RW]
+ *                       0 over 0
+ *                       softmax cross-entropy, target (1 - s) one-hot + s / V; dlogits = (p - target) * loss_scale / M
+ *                       metrics += {sum of losses, rows, rows whose argmax is the label, 0}; label < 0: row ignored
+ *                       (dlogits 0; M still divides)
+ *   LOSS_EVAL           in: logits, labels                 (no output)               cells: metrics[RW]  (no smoothing)
+ *   EMBEDDING           in: tokens i32[B,T]                out: x[B,T,C]             cells: wte[V,C][R], wpe[P,C][R]
+ *   EMBEDDING_BWD       in: tokens, dx (dwte0 with accumulate)                       out: dwte[V,C], dwpe[P,C]
+ *                       0 over 2
+ *   LAYERNORM           in: x[...,C]                       out: y, mean[M], rstd[M]  cells: gamma[R], beta[R]
+ *                       0 over 0
+ *   LAYERNORM_APPLY     in: x, mean, rstd                  out: y (same bits)        cells: gamma[R], beta[R]
+ *                       0 over 0
+ *   LAYERNORM_BWD       in: x, mean, rstd, dy (g0 with accumulate)                   out: dx (+ g0), dgamma[C], dbeta[C]
+ *                       cells: gamma[R]                    0 over 3, 0 over 0, 0 over 4
+ *   GELU                in: x                              out: y (tanh form)        0 over 0
+ *   GELU_BWD            in: x, dy                          out: dx                   0 over 1, 0 over 0
+ *   DROPOUT             in: x                              out: y = keep ? x / (1 - p) : 0       0 over 0
+ *   DROPOUT_BWD         in: dy                             out: dx                   0 over 0
+ *                       mask made again from (seed, step, micro step, layer, element)
+ *   ATTENTION           in: qkv[B,T,3C]                    out: o[B,T,C], lse[B,heads,T]
+ *                       causal, scale 1/sqrt(C/heads)
+ *   ATTENTION_BWD       in: qkv, o, lse, do                out: dqkv
+ *   CLASSIFIER_LOSS     in: h[...,C], targets i32[...]     out: dh, dw[V,C]          cells: w[V,C][R], metrics[RW]
+ *                       0 over 0
  *                       logits = h w' in chunks of `chunk_rows` rows, never whole; then LOSS on each chunk
- *   CLASSIFIER_EVAL     in: h, targets                   (no output)          cells: w[R], metrics[RW]
- *   ACCUMULATE          in: grad         (no output)     cells: sum[RW]  (first micro step: assign, else add)
- *   SQUARE_NORM         (no input)       (no output)     cells: grad[R], norm f64[2][RW]: norm[0] += sum of squares
- *   RESET               (no input)       (no output)     cells: any[RW]: set to zero
- *   SGD                 in: grad         cells: w[RW] (momentum[RW] if momentum != 0)
- *   ADAMW               in: grad         cells: w[RW], m[RW], v[RW]
- *                       with grad_in_cell: no input, and cells grad[R], norm f64[2][R] follow; the gradient is scaled
- * by min(1, max_norm / (sqrt(norm[0]) + 1e-6)) if max_norm > 0. Formulas: runtime/backend/optimizer.h
+ *   CLASSIFIER_EVAL     in: h, targets                     (no output)               cells: w[R], metrics[RW]
+ *   ACCUMULATE          in: grad                           (no output)               cells: sum[RW]
+ *                       first micro step: assign, else add
+ *   SQUARE_NORM         (no input)                         (no output)               cells: grad[R], norm f64[2][RW]
+ *                       norm[0] += sum of squares
+ *   RESET               (no input)                         (no output)               cells: any[RW]: set to zero
+ *   SGD                 in: grad                           cells: w[RW] (momentum[RW] if momentum != 0)
+ *   ADAMW               in: grad                           cells: w[RW], m[RW], v[RW]
+ *                       SGD and ADAMW with grad_in_cell: no input, and cells grad[R], norm f64[2][R] follow; the gradient
+ *                       is scaled by min(1, max_norm / (sqrt(norm[0]) + 1e-6)) if max_norm > 0.
+ *                       Formulas: runtime/backend/optimizer.h
+ *   OPAQUE              any inputs                         one output: a node of an imported graph; no backend runs it
  */
+/* clang-format on */
 #ifndef REMAT_CORE_GRAPH_OP_H
 #define REMAT_CORE_GRAPH_OP_H
 
@@ -99,7 +122,8 @@
     X(REMAT_OP_SQUARE_NORM, "square_norm")               \
     X(REMAT_OP_RESET, "reset")                           \
     X(REMAT_OP_SGD, "sgd")                               \
-    X(REMAT_OP_ADAMW, "adamw")
+    X(REMAT_OP_ADAMW, "adamw")                           \
+    X(REMAT_OP_OPAQUE, "opaque")
 
 enum remat_op {
 #define X(name, text) name,
@@ -109,11 +133,11 @@ enum remat_op {
 };
 
 /* Attributes of every op in one open struct; an op reads only its own and the rest stay zero, so that equal
- * attributes are equal bytes (signatures hash the struct). */
+ * attributes are equal fields. op_attr.h lists the fields for signatures and files. */
 struct remat_op_attr {
     int32_t kernel[2], stride[2], pad[2]; /* convolution and pooling: rows, columns */
     int32_t heads;                        /* attention */
-    int32_t layer;                        /* dropout: stream of random numbers */
+    int32_t layer;                        /* dropout: stream of random numbers; opaque: node */
     int32_t chunk_rows;                   /* classifier loss */
     bool relu, residual;                  /* batchnorm */
     bool bias;                            /* linear */
@@ -129,7 +153,7 @@ struct remat_op_attr {
     float mean[4], std[4];                /* feed */
 };
 
-enum { REMAT_MAX_INPUTS = 6, REMAT_MAX_OUTPUTS = 4, REMAT_MAX_CELLS = 6 };
+enum { REMAT_MAX_INPUTS = 8, REMAT_MAX_OUTPUTS = 4, REMAT_MAX_CELLS = 6 };
 
 /* Everything that a backend needs to know about one kernel call but the addresses. */
 struct remat_kernel_spec {

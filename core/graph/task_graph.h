@@ -9,8 +9,10 @@
  *
  * Invariants (remat_task_graph_check): inputs of a task precede it in `order`; every value has exactly one producer in
  * `order`; an alternate's outputs are values that the order produces; a cell read names the version that the
- * order gives it; bytes are aligned sizes of tensors. Sections: tasks of `micro` run for every micro step, those of
- * `finish` once after the last; the order lists all of micro before all of finish.
+ * order gives it; an alternate's reads name the version that the producer of its first output found; an alternate reads
+ * nothing that is first made after its outputs; bytes are aligned sizes of tensors (exact sizes in imported graphs).
+ * The bytes of all values, and the times of all tasks, sum to less than 2^53. Sections: tasks of `micro` run for every
+ * micro step, those of `finish` once after the last; the order lists all of micro before all of finish.
  *
  * It is also what a profile holds: option times are filled in by the profiler. See docs/formats.md for its JSON. */
 #ifndef REMAT_CORE_GRAPH_TASK_GRAPH_H
@@ -113,7 +115,7 @@ struct remat_task {
 
 struct remat_task_graph {
     const char *name;
-    struct remat_pool pool; /* owns strings and the small arrays */
+    struct remat_pool pool; /* owns strings, block_names and the small arrays */
     struct remat_value *values;
     struct remat_cell *cells;
     struct remat_task *tasks;
@@ -139,8 +141,8 @@ REMAT_MUST_CHECK enum remat_status remat_add_value(struct remat_task_graph *grap
 REMAT_MUST_CHECK enum remat_status remat_add_cell(struct remat_task_graph *graph, const struct remat_tensor *tensor,
                                                   enum remat_cell_kind kind, int32_t parameter, const char *name,
                                                   int32_t *out, struct remat_error *err);
-/* Copies *task (name, op, attr, phase, section, block, operands); sets in_place, signature, and position: the next one
- * in the order, or -1 if `alternate`. Cell versions are filled in by remat_task_graph_finish(). */
+/* Copies *task (name, op, attr, phase, section, block, operands, options); sets in_place, signature, and position: the
+ * next one in the order, or -1 if `alternate`. Cell versions are filled in by remat_task_graph_finish(). */
 REMAT_MUST_CHECK enum remat_status remat_add_task(struct remat_task_graph *graph, const struct remat_task *task,
                                                   bool alternate, int32_t *out, struct remat_error *err);
 /* Fills in producers, recipes, users, versions, staging and persistent bytes, and checks all invariants. */

@@ -53,10 +53,16 @@ REMAT_MUST_CHECK enum remat_status remat_layout_parse(const char *text, enum rem
                                                       struct remat_error *err);
 
 struct remat_tensor remat_tensor_make(enum remat_dtype dtype, int32_t dims_count, const int64_t *dims);
+/* Refuses unknown types, dimensions below 1 and tensors of more than 2^53 bytes; all graphs check what they take in. */
+REMAT_MUST_CHECK enum remat_status remat_tensor_check(const struct remat_tensor *tensor, const char *where,
+                                                      struct remat_error *err);
+/* Saturates at 2^56 where the product would be larger. */
 int64_t remat_tensor_elements(const struct remat_tensor *tensor);
 /* Elements x element size, unaligned. */
 int64_t remat_tensor_bytes(const struct remat_tensor *tensor);
 bool remat_tensor_equal(const struct remat_tensor *a, const struct remat_tensor *b);
+/* Over type, layout and shape, not over padding or unused dimensions. */
+uint64_t remat_tensor_hash(const struct remat_tensor *tensor, uint64_t seed);
 /* The product of all dimensions but the last, and the last: how row-wise operations see a tensor. */
 int64_t remat_tensor_rows(const struct remat_tensor *tensor);
 int64_t remat_tensor_columns(const struct remat_tensor *tensor);
