@@ -1,0 +1,109 @@
+/* The reference backend: every op as plain loops in double, the oracle of all op tests.
+ *
+ * Floating operands are f32 or f64, one type a call; arithmetic is in double either way, so that gradient checks can
+ * run in double and single-precision results are rounded once. One thread, so that all sums have one order. */
+#ifndef REMAT_RUNTIME_BACKEND_REF_REF_H
+#define REMAT_RUNTIME_BACKEND_REF_REF_H
+
+#include "runtime/backend/op_table.h"
+
+extern const struct remat_backend remat_backend_ref;
+
+#define REMAT_REF_IMPLS(X)          \
+    X(remat_ref_feed)               \
+    X(remat_ref_conv2d)             \
+    X(remat_ref_conv2d_bwd_data)    \
+    X(remat_ref_conv2d_bwd_weights) \
+    X(remat_ref_batchnorm)          \
+    X(remat_ref_batchnorm_apply)    \
+    X(remat_ref_batchnorm_eval)     \
+    X(remat_ref_batchnorm_bwd)      \
+    X(remat_ref_relu)               \
+    X(remat_ref_relu_bwd)           \
+    X(remat_ref_add)                \
+    X(remat_ref_maxpool)            \
+    X(remat_ref_maxpool_bwd)        \
+    X(remat_ref_avgpool)            \
+    X(remat_ref_avgpool_bwd)        \
+    X(remat_ref_linear)             \
+    X(remat_ref_linear_bwd_data)    \
+    X(remat_ref_linear_bwd_weights) \
+    X(remat_ref_loss)               \
+    X(remat_ref_loss_eval)          \
+    X(remat_ref_embedding)          \
+    X(remat_ref_embedding_bwd)      \
+    X(remat_ref_layernorm)          \
+    X(remat_ref_layernorm_apply)    \
+    X(remat_ref_layernorm_bwd)      \
+    X(remat_ref_gelu)               \
+    X(remat_ref_gelu_bwd)           \
+    X(remat_ref_dropout)            \
+    X(remat_ref_dropout_bwd)        \
+    X(remat_ref_attention)          \
+    X(remat_ref_attention_bwd)      \
+    X(remat_ref_classifier_loss)    \
+    X(remat_ref_classifier_eval)    \
+    X(remat_ref_accumulate)         \
+    X(remat_ref_square_norm)        \
+    X(remat_ref_reset)              \
+    X(remat_ref_sgd)                \
+    X(remat_ref_adamw)
+
+#define X(name) extern const struct remat_op_impl name;
+REMAT_REF_IMPLS(X)
+#undef X
+
+/* Element types that ref computes with. */
+bool remat_ref_supports(struct remat_device *device, const struct remat_kernel_spec *spec);
+
+/* Defines an implementation by loops, without scratch or with the scratch that `create_function` tells. */
+#define REMAT_REF_IMPL(symbol, op_id, run_function) \
+    const struct remat_op_impl symbol = {op_id, "loops", 0, remat_ref_supports, NULL, run_function, NULL}
+#define REMAT_REF_IMPL_SCRATCH(symbol, op_id, run_function, create_function) \
+    const struct remat_op_impl symbol = {op_id, "loops", 0, remat_ref_supports, create_function, run_function, NULL}
+
+/* A floating array of either width, read and written as double. Borrows the operand's memory. */
+struct remat_ref_array {
+    char *base;
+    bool wide; /* f64, else f32 */
+};
+
+static inline struct remat_ref_array remat_ref_input(const struct remat_kernel_spec *spec,
+                                                     const struct remat_kernel_args *args, int32_t i)
+{
+    return (struct remat_ref_array){(char *)(uintptr_t)args->inputs[i], spec->inputs[i].dtype == REMAT_F64};
+}
+
+static inline struct remat_ref_array remat_ref_output(const struct remat_kernel_spec *spec,
+                                                      const struct remat_kernel_args *args, int32_t i)
+{
+    return (struct remat_ref_array){args->outputs[i], spec->outputs[i].dtype == REMAT_F64};
+}
+
+static inline struct remat_ref_array remat_ref_cell(const struct remat_kernel_spec *spec,
+                                                    const struct remat_kernel_args *args, int32_t i)
+{
+    return (struct remat_ref_array){args->cells[i], spec->cells[i].dtype == REMAT_F64};
+}
+
+static inline double remat_ref_get(struct remat_ref_array a, int64_t i)
+{
+    return a.wide ? ((const double *)(const void *)a.base)[i] : (double)((const float *)(const void *)a.base)[i];
+}
+
+static inline void remat_ref_set(struct remat_ref_array a, int64_t i, double x)
+{
+    if (a.wide)
+        ((double *)(void *)a.base)[i] = x;
+    else
+        ((float *)(void *)a.base)[i] = (float)x;
+}
+
+/* The sum over i < count of a[a_at + i] * b[b_at + i]. */
+double remat_ref_dot(struct remat_ref_array a, int64_t a_at, struct remat_ref_array b, int64_t b_at, int64_t count);
+/* sum[i] += factor * a[at + i]. */
+void remat_ref_axpy(double *sum, double factor, struct remat_ref_array a, int64_t at, int64_t count);
+/* a[at + i] = sum[i]. */
+void remat_ref_store(struct remat_ref_array a, int64_t at, const double *sum, int64_t count);
+
+#endif
