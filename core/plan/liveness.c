@@ -150,10 +150,23 @@ static void take_in_place(const struct remat_task_graph *graph, struct remat_liv
     }
 }
 
-/* live_bytes holds corrections per run; adds the bytes of live instances by a running sum over begins and ends. */
-static void sum_live_bytes(const struct remat_task_graph *graph, const struct remat_schedule *schedule,
-                           struct remat_liveness *live, int64_t *change)
+static enum remat_status add_cost(const struct walk *walk, int32_t run)
 {
+    const struct remat_task_graph *graph = walk->graph;
+    const struct remat_task *task = &graph->tasks[walk->schedule->runs[run].task];
+    int64_t times = task->section == REMAT_MICRO ? graph->micro_count : 1, time_ns;
+    if (__builtin_mul_overflow(task->options[walk->schedule->runs[run].option].time_ns, times, &time_ns) ||
+        __builtin_add_overflow(walk->live->cost_ns, time_ns, &walk->live->cost_ns))
+        return remat_fail(walk->err, REMAT_BAD_DATA, "schedule: the times up to run %d add up to more than 2^63 ns",
+                          run);
+    return REMAT_OK;
+}
+
+/* live_bytes holds corrections per run; adds the bytes of live instances by a running sum over begins and ends. */
+static enum remat_status sum_live_bytes(const struct walk *walk, int64_t *change)
+{
+    const struct remat_task_graph *graph = walk->graph;
+    struct remat_liveness *live = walk->live;
     int64_t bytes = graph->staging_bytes;
     int32_t i, run;
     for (i = 0; i < live->instances_count; i++) {
@@ -162,17 +175,36 @@ static void sum_live_bytes(const struct remat_task_graph *graph, const struct re
         change[instance->end + 1] -= graph->values[instance->value].bytes;
     }
     live->peak_bytes = bytes;
-    for (run = 0; run < schedule->count; run++) {
-        const struct remat_task *task = &graph->tasks[schedule->runs[run].task];
-        const struct remat_option *option = &task->options[schedule->runs[run].option];
+    for (run = 0; run < walk->schedule->count; run++) {
+        const struct remat_run *step = &walk->schedule->runs[run];
         bytes += change[run];
-        live->live_bytes[run] += bytes + option->scratch_bytes;
-        live->cost_ns += option->time_ns * (task->section == REMAT_MICRO ? graph->micro_count : 1);
+        live->live_bytes[run] += bytes + graph->tasks[step->task].options[step->option].scratch_bytes;
         if (live->live_bytes[run] > live->peak_bytes) {
             live->peak_bytes = live->live_bytes[run];
             live->peak_run = run;
         }
+        REMAT_TRY(add_cost(walk, run));
     }
+    return REMAT_OK;
+}
+
+/* Sums of live bytes cannot overflow if the largest value times the number of instances does not. */
+static enum remat_status check_sizes(const struct walk *walk)
+{
+    const struct remat_task_graph *graph = walk->graph;
+    int64_t largest = graph->staging_bytes, sum;
+    int32_t i, k;
+    for (i = 0; i < graph->values_count; i++)
+        if (graph->values[i].bytes > largest)
+            largest = graph->values[i].bytes;
+    for (i = 0; i < graph->tasks_count; i++)
+        for (k = 0; k < graph->tasks[i].options_count; k++)
+            if (graph->tasks[i].options[k].scratch_bytes > largest)
+                largest = graph->tasks[i].options[k].scratch_bytes;
+    if (__builtin_mul_overflow(largest, (int64_t)walk->live->instances_capacity + 2, &sum))
+        return remat_fail(walk->err, REMAT_BAD_DATA, "schedule: %d values of up to %lld bytes exceed 2^63 bytes",
+                          walk->live->instances_capacity, (long long)largest);
+    return REMAT_OK;
 }
 
 /* Room for everything that the schedule needs, so that the passes allocate nothing. */
@@ -189,6 +221,7 @@ static enum remat_status make_room(struct walk *walk)
         return remat_fail(walk->err, REMAT_OUT_OF_MEMORY, "schedule: %lld values made are too many",
                           (long long)instances);
     live->instances_capacity = (int32_t)instances;
+    REMAT_TRY(check_sizes(walk));
     REMAT_TRY(REMAT_ALLOC(live->instances, instances, walk->err));
     REMAT_TRY(REMAT_ALLOC(live->inputs, count * REMAT_MAX_INPUTS, walk->err));
     REMAT_TRY(REMAT_ALLOC(live->outputs, count * REMAT_MAX_OUTPUTS, walk->err));
@@ -209,8 +242,7 @@ static enum remat_status derive(struct walk *walk, int64_t **change)
     REMAT_TRY(walk_runs(walk));
     for (run = 0; run < schedule->count; run++)
         take_in_place(walk->graph, walk->live, run, &walk->graph->tasks[schedule->runs[run].task]);
-    sum_live_bytes(walk->graph, schedule, walk->live, *change);
-    return REMAT_OK;
+    return sum_live_bytes(walk, *change);
 }
 
 enum remat_status remat_liveness(const struct remat_task_graph *graph, const struct remat_schedule *schedule,

@@ -1,7 +1,8 @@
 /* A plan: a schedule with every byte placed. The executor runs it as it stands; the verifier checks it alone.
  *
  * Instructions: `run(task, option, stream, operands)` and `wait(stream, event)`. A buffer is one interval of plan
- * time at one offset; operands are views of buffers. Freeing is the end of an interval. */
+ * time at one offset; operands are views of buffers. Freeing is the end of an interval. Plans of this version use
+ * stream 0 and the device space only. */
 #ifndef REMAT_CORE_PLAN_PLAN_H
 #define REMAT_CORE_PLAN_PLAN_H
 
@@ -50,8 +51,12 @@ struct remat_plan {
 
 void remat_plan_free(struct remat_plan *plan);
 
-/* Places a schedule: offsets by several orders of best fit, the best kept, improved until arena = live peak or `effort`
- * runs out. Deterministic. The caller frees *out in any case. */
+/* Effort of placing where nothing asks for more: enough for arena = live peak on nearly all training steps. */
+enum { REMAT_PLACE_EFFORT = 100 };
+
+/* Places a schedule: offsets by several orders of first and best fit, the best kept, improved until arena = live peak
+ * or `effort` repackings are spent. Deterministic. Sets budget_bytes to none and lower_bound_ns and solve_ns to 0, for
+ * the solver to fill in. The caller frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_plan_place(const struct remat_task_graph *graph,
                                                     const struct remat_schedule *schedule, int32_t effort,
                                                     struct remat_plan *out, struct remat_error *err);
@@ -71,6 +76,7 @@ REMAT_MUST_CHECK enum remat_status remat_plan_verify(const struct remat_task_gra
 json_t *remat_plan_to_json(const struct remat_plan *plan);
 REMAT_MUST_CHECK enum remat_status remat_plan_from_json(const json_t *json, const char *where, struct remat_plan *out,
                                                         struct remat_error *err);
+/* Identity of what the executor does: graph, instructions, buffers, views; not times, budget or solver. */
 uint64_t remat_plan_hash(const struct remat_plan *plan);
 
 #endif

@@ -48,8 +48,10 @@ struct remat_liveness {
     int64_t cost_ns;
 };
 
-/* Fails with REMAT_BAD_DATA if a run reads a value that was never made, runs out of order or repeats a task that
- * writes cells. The caller frees *out in any case. */
+/* Fails with REMAT_BAD_DATA if a run reads a value that was never made or a cell version that is overwritten, runs out
+ * of order, repeats a task that writes cells or follows the finish section's first run though it belongs to micro, or
+ * if a task of the order is missing. cost_ns counts the runs of micro micro_count times. The caller frees *out in any
+ * case. */
 REMAT_MUST_CHECK enum remat_status remat_liveness(const struct remat_task_graph *graph,
                                                   const struct remat_schedule *schedule, struct remat_liveness *out,
                                                   struct remat_error *err);

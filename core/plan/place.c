@@ -1,0 +1,156 @@
+#include "core/plan/plan.h"
+
+#include "core/plan/pack.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What placing needs besides the plan that it makes. */
+struct placing {
+    const struct remat_task_graph *graph;
+    const struct remat_schedule *schedule;
+    struct remat_liveness live;
+    struct remat_plan *plan;
+    struct remat_error *err;
+};
+
+static const struct remat_option *option_of(const struct placing *placing, int32_t run)
+{
+    const struct remat_run *step = &placing->schedule->runs[run];
+    return &placing->graph->tasks[step->task].options[step->option];
+}
+
+static int32_t count_scratch(const struct placing *placing)
+{
+    int32_t run, count = 0;
+    for (run = 0; run < placing->schedule->count; run++)
+        count += option_of(placing, run)->scratch_bytes > 0;
+    return count;
+}
+
+static int32_t add_buffer(struct remat_plan *plan, int64_t bytes, int32_t begin, int32_t end)
+{
+    plan->buffers[plan->buffers_count] = (struct remat_buffer){REMAT_DEVICE, 0, bytes, begin, end};
+    return plan->buffers_count++;
+}
+
+static int32_t add_view(struct remat_plan *plan, int32_t value, int32_t buffer)
+{
+    plan->views[plan->views_count] = (struct remat_view){value, buffer, 0};
+    return plan->views_count++;
+}
+
+/* View k belongs to instance k; instances made over another share its buffer, which then lives for both. */
+static void add_instances(struct placing *placing)
+{
+    struct remat_plan *plan = placing->plan;
+    int32_t i;
+    for (i = 0; i < placing->live.instances_count; i++) {
+        const struct remat_instance *instance = &placing->live.instances[i];
+        int64_t bytes = placing->graph->values[instance->value].bytes;
+        int32_t buffer = instance->over >= 0 ? plan->views[instance->over].buffer
+                                             : add_buffer(plan, bytes, instance->begin, instance->end);
+        if (instance->end > plan->buffers[buffer].end)
+            plan->buffers[buffer].end = instance->end;
+        add_view(plan, instance->value, buffer);
+    }
+}
+
+static void add_instruction(struct placing *placing, int32_t run)
+{
+    const struct remat_run *step = &placing->schedule->runs[run];
+    struct remat_instruction *instruction = &placing->plan->instructions[run];
+    int64_t scratch = option_of(placing, run)->scratch_bytes;
+    instruction->kind = REMAT_RUN;
+    instruction->task = step->task;
+    instruction->option = step->option;
+    instruction->event = -1;
+    memcpy(instruction->inputs, placing->live.inputs + (size_t)run * REMAT_MAX_INPUTS, sizeof instruction->inputs);
+    memcpy(instruction->outputs, placing->live.outputs + (size_t)run * REMAT_MAX_OUTPUTS, sizeof instruction->outputs);
+    instruction->scratch = -1;
+    if (scratch > 0)
+        instruction->scratch = add_view(placing->plan, -1, add_buffer(placing->plan, scratch, run, run));
+}
+
+static enum remat_status make_room(struct placing *placing)
+{
+    struct remat_plan *plan = placing->plan;
+    int64_t views = (int64_t)placing->live.instances_count + count_scratch(placing);
+    if (views > INT32_MAX)
+        return remat_fail(placing->err, REMAT_OUT_OF_MEMORY, "plan: %lld buffers are too many", (long long)views);
+    REMAT_TRY(REMAT_ALLOC(plan->instructions, placing->schedule->count, placing->err));
+    REMAT_TRY(REMAT_ALLOC(plan->buffers, views, placing->err));
+    REMAT_TRY(REMAT_ALLOC(plan->views, views, placing->err));
+    plan->instructions_count = placing->schedule->count;
+    return REMAT_OK;
+}
+
+static enum remat_status check_spaces(const struct placing *placing)
+{
+    int32_t i;
+    for (i = 0; i < placing->graph->values_count; i++)
+        if (placing->graph->values[i].space != REMAT_DEVICE)
+            return remat_fail(placing->err, REMAT_UNAVAILABLE,
+                              "plan: value '%s' lives in host memory, but plans place device memory only",
+                              placing->graph->values[i].name);
+    return REMAT_OK;
+}
+
+static enum remat_status pack_buffers(struct placing *placing, int32_t effort)
+{
+    struct remat_plan *plan = placing->plan;
+    struct remat_pack_item *items;
+    enum remat_status status;
+    int32_t i;
+    REMAT_TRY(REMAT_ALLOC(items, plan->buffers_count, placing->err));
+    for (i = 0; i < plan->buffers_count; i++)
+        items[i] = (struct remat_pack_item){plan->buffers[i].bytes, plan->buffers[i].begin, plan->buffers[i].end, 0};
+    status =
+        remat_pack(items, plan->buffers_count, placing->graph->staging_bytes, effort, &plan->arena_bytes, placing->err);
+    for (i = 0; i < plan->buffers_count; i++)
+        plan->buffers[i].offset = items[i].offset;
+    free(items);
+    return status;
+}
+
+static int32_t find_finish(const struct placing *placing)
+{
+    int32_t run;
+    for (run = 0; run < placing->schedule->count; run++)
+        if (placing->graph->tasks[placing->schedule->runs[run].task].section == REMAT_FINISH)
+            break;
+    return run;
+}
+
+/* The schedule of keep-all costs the base time; lower bound and solve time are the solver's to fill in. */
+static enum remat_status place(struct placing *placing, int32_t effort)
+{
+    struct remat_plan *plan = placing->plan;
+    int32_t run;
+    REMAT_TRY(remat_liveness(placing->graph, placing->schedule, &placing->live, placing->err));
+    REMAT_TRY(check_spaces(placing));
+    REMAT_TRY(make_room(placing));
+    add_instances(placing);
+    for (run = 0; run < placing->schedule->count; run++)
+        add_instruction(placing, run);
+    plan->graph_hash = remat_task_graph_hash(placing->graph);
+    plan->finish_begin = find_finish(placing);
+    plan->budget_bytes = INT64_MAX;
+    plan->live_peak_bytes = placing->live.peak_bytes;
+    plan->peak_instruction = placing->live.peak_run;
+    plan->predicted_step_ns = placing->live.cost_ns;
+    plan->keep_all_step_ns = remat_task_graph_base_time_ns(placing->graph);
+    return pack_buffers(placing, effort);
+}
+
+enum remat_status remat_plan_place(const struct remat_task_graph *graph, const struct remat_schedule *schedule,
+                                   int32_t effort, struct remat_plan *out, struct remat_error *err)
+{
+    struct placing placing = {.graph = graph, .schedule = schedule, .plan = out, .err = err};
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    status = place(&placing, effort);
+    remat_liveness_free(&placing.live);
+    return status;
+}
