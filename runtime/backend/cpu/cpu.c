@@ -1,0 +1,36 @@
+/* The cpu backend: its implementations, the preferred one of each op first. */
+#include "runtime/backend/cpu/cpu.h"
+
+#include "runtime/backend/cpu/device.h"
+
+#include <stddef.h>
+
+/* Each family's lines stand together, with its file's name. */
+static const struct remat_op_impl *const table[] = {
+    NULL,
+};
+
+static enum remat_status options(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                 struct remat_kernel_option out[REMAT_MAX_OPTIONS], int32_t *count,
+                                 struct remat_error *err)
+{
+    return remat_op_table_options(table, device, spec, out, count, err);
+}
+
+static enum remat_status kernel_create(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                       int32_t option, struct remat_kernel **out, struct remat_error *err)
+{
+    return remat_op_table_create(table, device, spec, option, out, err);
+}
+
+const struct remat_backend remat_backend_cpu = {
+    .name = "cpu",
+    .open = remat_cpu_open,
+    .close = remat_cpu_close,
+    .describe = remat_cpu_describe,
+    .options = options,
+    .kernel_create = kernel_create,
+    .kernel_scratch_bytes = remat_op_table_scratch_bytes,
+    .kernel_run = remat_op_table_run,
+    .kernel_destroy = remat_op_table_destroy,
+};

@@ -1,0 +1,40 @@
+/* Micro-kernels of matrix products: a tile of at most rows x columns elements of C is held in registers while k runs.
+ *
+ * The right operand comes as a panel [k][columns], packed (step = columns, zeros beyond the matrix) or read in place.
+ * A tile's bits depend on the order of k only: not on its height, its neighbours or how its operands are stored. */
+#ifndef REMAT_RUNTIME_BACKEND_CPU_SIMD_GEMM_KERNELS_H
+#define REMAT_RUNTIME_BACKEND_CPU_SIMD_GEMM_KERNELS_H
+
+#include "runtime/backend/cpu/simd/simd.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { REMAT_TILE_MAX_ROWS = 14, REMAT_TILE_MAX_COLUMNS = 32 };
+
+/* Where a tile goes: out[i][column + j] = alpha * sum + bias[column + j] (+ what is there, with `add`). */
+struct remat_tile_out {
+    float *const *out; /* [rows] */
+    int64_t column;
+    int32_t columns; /* valid ones; the rest of the panel is not stored */
+    bool add;
+    float alpha;
+    const float *bias; /* or NULL */
+};
+
+struct remat_gemm_kernels {
+    int32_t rows, columns; /* of a full tile */
+    /* Left operand as pointers to the tile's rows, `segments` times `length` consecutive elements each:
+     * left[s * rows + i] is where segment s of row i starts; k = segments * length. */
+    void (*by_rows)(int32_t height, int64_t segments, int64_t length, const float *const *left, const float *panel,
+                    const struct remat_tile_out *out);
+    /* Left operand with the tile's `height` elements of each k side by side: left[p * left_step + i]. */
+    void (*by_columns)(int32_t height, int64_t k, const float *left, int64_t left_step, const float *panel,
+                       int64_t panel_step, const struct remat_tile_out *out);
+    /* panel[p * columns + j] = from[j * step + p] for j < valid, 0 beyond: a panel out of rows. */
+    void (*pack_transposed)(int64_t k, int32_t valid, const float *from, int64_t step, float *panel);
+};
+
+REMAT_SIMD_DECLARE(struct remat_gemm_kernels, remat_gemm_kernels);
+
+#endif
