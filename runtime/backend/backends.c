@@ -1,10 +1,11 @@
 #include "runtime/backend/backend.h"
+#include "runtime/backend/cpu/cpu.h"
 #include "runtime/backend/ref/ref.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const struct remat_backend *const remat_backends[] = {&remat_backend_ref, NULL};
+const struct remat_backend *const remat_backends[] = {&remat_backend_ref, &remat_backend_cpu, NULL};
 
 enum remat_status remat_backend_find(const char *name, const struct remat_backend **out, struct remat_error *err)
 {
