@@ -1,0 +1,163 @@
+#include "core/plan/verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct sweep {
+    const struct remat_verify *verify;
+    int32_t *by_begin; /* buffers, those that begin first, first */
+    int32_t *active;   /* buffers live now, by offset */
+    int32_t active_count;
+    int64_t live_bytes, peak_bytes, peak_claimed; /* peak_claimed: at the plan's peak instruction */
+};
+
+static enum remat_status check_buffer(const struct remat_verify *verify, int32_t b)
+{
+    const struct remat_plan *plan = verify->plan;
+    const struct remat_buffer *buffer = &plan->buffers[b];
+    int64_t top;
+    if (buffer->space != REMAT_DEVICE)
+        return remat_fail(verify->err, REMAT_BAD_DATA,
+                          "plan: buffer %d is in space %d, only device memory (%d) is known", b, (int)buffer->space,
+                          (int)REMAT_DEVICE);
+    if (buffer->begin < 0 || buffer->end < buffer->begin || buffer->end >= plan->instructions_count)
+        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: buffer %d lives over instructions %d to %d of %d", b,
+                          buffer->begin, buffer->end, plan->instructions_count);
+    if (buffer->bytes < 0 || buffer->offset < verify->graph->staging_bytes ||
+        __builtin_add_overflow(buffer->offset, buffer->bytes, &top) || top > plan->arena_bytes)
+        return remat_fail(verify->err, REMAT_BAD_DATA,
+                          "plan: buffer %d takes bytes %lld + %lld, outside the arena's %lld to %lld", b,
+                          (long long)buffer->offset, (long long)buffer->bytes, (long long)verify->graph->staging_bytes,
+                          (long long)plan->arena_bytes);
+    return REMAT_OK;
+}
+
+static enum remat_status check_extent(const struct remat_verify *verify)
+{
+    int64_t extent = verify->graph->staging_bytes;
+    int32_t b;
+    for (b = 0; b < verify->plan->buffers_count; b++) {
+        const struct remat_buffer *buffer = &verify->plan->buffers[b];
+        REMAT_TRY(check_buffer(verify, b));
+        if (buffer->offset + buffer->bytes > extent)
+            extent = buffer->offset + buffer->bytes;
+    }
+    if (extent != verify->plan->arena_bytes)
+        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: says an arena of %lld bytes, but its buffers reach %lld",
+                          (long long)verify->plan->arena_bytes, (long long)extent);
+    if (verify->plan->arena_bytes > verify->plan->budget_bytes)
+        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: its arena of %lld bytes exceeds its budget of %lld",
+                          (long long)verify->plan->arena_bytes, (long long)verify->plan->budget_bytes);
+    return REMAT_OK;
+}
+
+static void drop_ended(struct sweep *sweep, int32_t instruction)
+{
+    const struct remat_buffer *buffers = sweep->verify->plan->buffers;
+    int32_t i, kept = 0;
+    for (i = 0; i < sweep->active_count; i++) {
+        if (buffers[sweep->active[i]].end >= instruction)
+            sweep->active[kept++] = sweep->active[i];
+        else
+            sweep->live_bytes -= buffers[sweep->active[i]].bytes;
+    }
+    sweep->active_count = kept;
+}
+
+static enum remat_status overlap(const struct sweep *sweep, int32_t a, int32_t b, int32_t instruction)
+{
+    const struct remat_buffer *x = &sweep->verify->plan->buffers[a], *y = &sweep->verify->plan->buffers[b];
+    return remat_fail(sweep->verify->err, REMAT_BAD_DATA,
+                      "plan: at instruction %d buffer %d (bytes %lld to %lld) overlaps buffer %d (bytes %lld to %lld)",
+                      instruction, a, (long long)x->offset, (long long)(x->offset + x->bytes), b, (long long)y->offset,
+                      (long long)(y->offset + y->bytes));
+}
+
+/* Active buffers are disjoint and sorted, so only the neighbours of a new one can overlap it. */
+static enum remat_status activate(struct sweep *sweep, int32_t b, int32_t instruction)
+{
+    const struct remat_buffer *buffers = sweep->verify->plan->buffers;
+    const struct remat_buffer *buffer = &buffers[b];
+    int32_t at = sweep->active_count;
+    if (buffer->bytes == 0)
+        return REMAT_OK;
+    while (at > 0 && buffers[sweep->active[at - 1]].offset > buffer->offset)
+        at--;
+    if (at > 0) {
+        const struct remat_buffer *below = &buffers[sweep->active[at - 1]];
+        if (below->offset + below->bytes > buffer->offset)
+            return overlap(sweep, b, sweep->active[at - 1], instruction);
+    }
+    if (at < sweep->active_count && buffer->offset + buffer->bytes > buffers[sweep->active[at]].offset)
+        return overlap(sweep, b, sweep->active[at], instruction);
+    memmove(sweep->active + at + 1, sweep->active + at, (size_t)(sweep->active_count - at) * sizeof *sweep->active);
+    sweep->active[at] = b;
+    sweep->active_count++;
+    sweep->live_bytes += buffer->bytes;
+    return REMAT_OK;
+}
+
+/* Counting sort by begin. */
+static enum remat_status sort_by_begin(struct sweep *sweep)
+{
+    const struct remat_plan *plan = sweep->verify->plan;
+    int32_t *start, b, i;
+    REMAT_TRY(REMAT_ALLOC(start, (int64_t)plan->instructions_count + 1, sweep->verify->err));
+    for (b = 0; b < plan->buffers_count; b++)
+        start[plan->buffers[b].begin + 1]++;
+    for (i = 0; i < plan->instructions_count; i++)
+        start[i + 1] += start[i];
+    for (b = 0; b < plan->buffers_count; b++)
+        sweep->by_begin[start[plan->buffers[b].begin]++] = b;
+    free(start);
+    return REMAT_OK;
+}
+
+static enum remat_status sweep_instructions(struct sweep *sweep)
+{
+    const struct remat_plan *plan = sweep->verify->plan;
+    int32_t instruction, next = 0;
+    REMAT_TRY(REMAT_ALLOC(sweep->by_begin, plan->buffers_count, sweep->verify->err));
+    REMAT_TRY(REMAT_ALLOC(sweep->active, plan->buffers_count, sweep->verify->err));
+    REMAT_TRY(sort_by_begin(sweep));
+    sweep->live_bytes = sweep->peak_bytes = sweep->verify->graph->staging_bytes;
+    for (instruction = 0; instruction < plan->instructions_count; instruction++) {
+        drop_ended(sweep, instruction);
+        while (next < plan->buffers_count && plan->buffers[sweep->by_begin[next]].begin == instruction)
+            REMAT_TRY(activate(sweep, sweep->by_begin[next++], instruction));
+        if (sweep->live_bytes > sweep->peak_bytes)
+            sweep->peak_bytes = sweep->live_bytes;
+        if (instruction == plan->peak_instruction)
+            sweep->peak_claimed = sweep->live_bytes;
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status check_peak(const struct sweep *sweep)
+{
+    const struct remat_plan *plan = sweep->verify->plan;
+    if (sweep->peak_bytes != plan->live_peak_bytes)
+        return remat_fail(sweep->verify->err, REMAT_BAD_DATA,
+                          "plan: says a live peak of %lld bytes, but its buffers add up to %lld",
+                          (long long)plan->live_peak_bytes, (long long)sweep->peak_bytes);
+    if (sweep->peak_claimed != sweep->peak_bytes)
+        return remat_fail(
+            sweep->verify->err, REMAT_BAD_DATA,
+            "plan: says that instruction %d has the live peak, but %lld bytes are live there and the peak "
+            "is %lld",
+            plan->peak_instruction, (long long)sweep->peak_claimed, (long long)sweep->peak_bytes);
+    return REMAT_OK;
+}
+
+enum remat_status remat_verify_layout(const struct remat_verify *verify)
+{
+    struct sweep sweep = {.verify = verify, .peak_claimed = -1};
+    enum remat_status status;
+    REMAT_TRY(check_extent(verify));
+    status = sweep_instructions(&sweep);
+    if (status == REMAT_OK)
+        status = check_peak(&sweep);
+    free(sweep.by_begin);
+    free(sweep.active);
+    return status;
+}
