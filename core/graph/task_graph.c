@@ -157,7 +157,7 @@ int64_t remat_task_graph_base_time_ns(const struct remat_task_graph *graph)
         for (int32_t k = 1; k < task->options_count; k++)
             if (task->options[k].time_ns < fastest)
                 fastest = task->options[k].time_ns;
-        total += fastest;
+        total += fastest * (task->section == REMAT_MICRO ? graph->micro_count : 1);
     }
     return total;
 }

@@ -156,7 +156,7 @@ struct remat_kernel_spec remat_task_spec(const struct remat_task_graph *graph, c
 bool remat_task_repeatable(const struct remat_task *task);
 /* Identity of what a plan depends on: structure, sizes, scratch, device; not times or names. */
 uint64_t remat_task_graph_hash(const struct remat_task_graph *graph);
-/* Sum of the fastest option times over the order: keep-all's predicted step. */
+/* Sum of the fastest option times over the order, those of micro micro_count times: keep-all's predicted step. */
 int64_t remat_task_graph_base_time_ns(const struct remat_task_graph *graph);
 
 /* JSON, format "remat-profile". `from_json` checks everything; the caller frees *out in any case. */
