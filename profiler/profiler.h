@@ -18,11 +18,16 @@ struct remat_profile_options {
     void *context;
 };
 
-/* Fills in time_ns and spread_ns of all options of `graph` by measuring. */
+/* Fills in time_ns and spread_ns of all options of `graph` by measuring. If the cache has them all, nothing runs; else
+ * all are measured anew, since times of one run belong together. What fits into memory neither under keep-all nor under
+ * the smallest plan is timed task by task. */
 REMAT_MUST_CHECK enum remat_status
 remat_profile_measure(struct remat_task_graph *graph, const struct remat_layer_graph *layers,
                       const struct remat_backend *backend, struct remat_device *device,
                       const struct remat_profile_options *options, struct remat_error *err);
+
+/* Where the cache is kept unless told otherwise: $XDG_CACHE_HOME/remat/profile.json or ~/.cache/remat/profile.json. */
+REMAT_MUST_CHECK enum remat_status remat_profile_cache_path(char *buffer, int capacity, struct remat_error *err);
 
 /* The machine's measured peaks: large f32 matrix product and memory copy. */
 struct remat_machine_peaks {

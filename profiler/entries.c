@@ -1,0 +1,158 @@
+#include "profiler/entries.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The entries of one signature stand together, by option. */
+static enum remat_status collect_task(const struct remat_task_graph *graph, int32_t t,
+                                      struct remat_profile_entries *entries, struct remat_error *err)
+{
+    const struct remat_task *task = &graph->tasks[t];
+    for (int32_t i = 0; i < entries->count; i++)
+        if (entries->entries[i].signature == task->signature) {
+            entries->first_of_task[t] = i;
+            return REMAT_OK;
+        }
+    entries->first_of_task[t] = entries->count;
+    REMAT_TRY(REMAT_GROW(entries->entries, entries->capacity, entries->count + task->options_count, err));
+    for (int32_t k = 0; k < task->options_count; k++)
+        entries->entries[entries->count++] = (struct remat_profile_entry){task->signature, t, k, false, 0, 0};
+    return REMAT_OK;
+}
+
+enum remat_status remat_profile_entries_collect(const struct remat_task_graph *graph, struct remat_profile_entries *out,
+                                                struct remat_error *err)
+{
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(REMAT_ALLOC(out->first_of_task, graph->tasks_count, err));
+    for (int32_t t = 0; t < graph->tasks_count; t++)
+        REMAT_TRY(collect_task(graph, t, out, err));
+    return REMAT_OK;
+}
+
+void remat_profile_entries_free(struct remat_profile_entries *entries)
+{
+    free(entries->entries);
+    free(entries->first_of_task);
+    memset(entries, 0, sizeof *entries);
+}
+
+int32_t remat_profile_entries_unknown(const struct remat_profile_entries *entries)
+{
+    int32_t unknown = 0;
+    for (int32_t i = 0; i < entries->count; i++)
+        unknown += !entries->entries[i].known;
+    return unknown;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The q-th quarter of sorted samples, between neighbours in proportion. */
+static double quartile(const int64_t *sorted, int64_t count, int q)
+{
+    int64_t position = (count - 1) * q, low = position / 4;
+    double share = (double)(position % 4) / 4.0;
+    int64_t high = low + 1 < count ? low + 1 : low;
+    return (double)sorted[low] * (1.0 - share) + (double)sorted[high] * share;
+}
+
+static int64_t half_range(const int64_t *sorted, int64_t count)
+{
+    return (int64_t)((quartile(sorted, count, 3) - quartile(sorted, count, 1)) / 2.0);
+}
+
+static double sort_for_median(int64_t *samples, int64_t count)
+{
+    qsort(samples, (size_t)count, sizeof *samples, compare);
+    return quartile(samples, count, 2);
+}
+
+static void set(struct remat_profile_entry *entry, double time_ns, int64_t spread_ns)
+{
+    entry->time_ns = time_ns < 1.0 ? 1 : (int64_t)(time_ns + 0.5);
+    entry->spread_ns = spread_ns;
+    entry->known = true;
+}
+
+void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count)
+{
+    double median = sort_for_median(samples_ns, count);
+    set(entry, median, half_range(samples_ns, count));
+}
+
+/* `room` holds the samples of one task after the samples of all. */
+static void fill_entry(struct remat_profile_entries *entries, int32_t e, const struct remat_plan *plan,
+                       const int64_t *times_ns, int32_t steps, int64_t *room)
+{
+    struct remat_profile_entry *entry = &entries->entries[e];
+    int64_t all = 0, runs = 0;
+    double sum = 0.0;
+    for (int32_t i = 0; i < plan->instructions_count; i++) {
+        const struct remat_instruction *instruction = &plan->instructions[i];
+        size_t bytes = (size_t)steps * sizeof *times_ns;
+        if (instruction->kind != REMAT_RUN || entries->first_of_task[instruction->task] + instruction->option != e)
+            continue;
+        memcpy(room + all, times_ns + (int64_t)i * steps, bytes);
+        sum += sort_for_median(room + all, steps);
+        all += steps;
+        runs++;
+    }
+    if (runs == 0)
+        return;
+    qsort(room, (size_t)all, sizeof *room, compare);
+    set(entry, sum / (double)runs, half_range(room, all));
+}
+
+enum remat_status remat_profile_entries_fill(struct remat_profile_entries *entries, const struct remat_plan *plan,
+                                             const int64_t *times_ns, int32_t steps, struct remat_error *err)
+{
+    int64_t *room;
+    REMAT_TRY(REMAT_ALLOC(room, (int64_t)plan->instructions_count * steps, err));
+    for (int32_t e = 0; e < entries->count; e++)
+        if (!entries->entries[e].known)
+            fill_entry(entries, e, plan, times_ns, steps, room);
+    free(room);
+    return REMAT_OK;
+}
+
+static const char *option_name(const struct remat_task_graph *graph, const struct remat_profile_entry *entry)
+{
+    return graph->tasks[entry->task].options[entry->option].name;
+}
+
+void remat_profile_entries_load(struct remat_profile_entries *entries, const struct remat_task_graph *graph,
+                                const struct remat_profile_cache *cache)
+{
+    for (int32_t e = 0; e < entries->count; e++) {
+        struct remat_profile_entry *entry = &entries->entries[e];
+        entry->known = remat_profile_cache_get(cache, entry->signature, option_name(graph, entry), &entry->time_ns,
+                                               &entry->spread_ns);
+    }
+}
+
+enum remat_status remat_profile_entries_store(const struct remat_profile_entries *entries,
+                                              const struct remat_task_graph *graph, struct remat_profile_cache *cache,
+                                              struct remat_error *err)
+{
+    for (int32_t e = 0; e < entries->count; e++) {
+        const struct remat_profile_entry *entry = &entries->entries[e];
+        REMAT_TRY(remat_profile_cache_put(cache, entry->signature, option_name(graph, entry), entry->time_ns,
+                                          entry->spread_ns, err));
+    }
+    return REMAT_OK;
+}
+
+void remat_profile_entries_apply(const struct remat_profile_entries *entries, struct remat_task_graph *graph)
+{
+    for (int32_t t = 0; t < graph->tasks_count; t++)
+        for (int32_t k = 0; k < graph->tasks[t].options_count; k++) {
+            const struct remat_profile_entry *entry = &entries->entries[entries->first_of_task[t] + k];
+            graph->tasks[t].options[k].time_ns = entry->time_ns;
+            graph->tasks[t].options[k].spread_ns = entry->spread_ns;
+        }
+    graph->measured = true;
+}

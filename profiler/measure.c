@@ -1,0 +1,198 @@
+#include "profiler/entries.h"
+#include "profiler/isolated.h"
+#include "profiler/profiler.h"
+#include "profiler/steps.h"
+#include "solver/solver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLACE_EFFORT = 1, ISOLATED_REPEATS = 7 };
+
+struct profile {
+    struct remat_profile_stage stage;
+    const struct remat_profile_options *options;
+    struct remat_profile_entries entries;
+    int64_t limit_bytes;
+};
+
+static void report(const struct profile *profile, const char *what, double fraction)
+{
+    if (profile->options->progress)
+        profile->options->progress(profile->options->context, what, fraction);
+}
+
+static bool fits(const struct profile *profile, const struct remat_plan *plan)
+{
+    return profile->stage.graph->persistent_bytes + plan->arena_bytes <= profile->limit_bytes;
+}
+
+/* Runs a plan and takes what is still unknown from it. */
+static enum remat_status learn_from(struct profile *profile, const struct remat_plan *plan, struct remat_error *err)
+{
+    int32_t steps = profile->options->steps;
+    int64_t *times_ns = NULL;
+    enum remat_status status;
+    REMAT_TRY(remat_profile_steps(&profile->stage, plan, &steps, &times_ns, err));
+    status = remat_profile_entries_fill(&profile->entries, plan, times_ns, steps, err);
+    free(times_ns);
+    return status;
+}
+
+/* Keep-all with the option-th implementation wherever there is one. */
+static enum remat_status place_keep_all(const struct remat_task_graph *graph, int32_t option, struct remat_plan *plan,
+                                        struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    enum remat_status status = remat_schedule_base(graph, &schedule, err);
+    for (int32_t i = 0; status == REMAT_OK && i < schedule.count; i++)
+        if (graph->tasks[schedule.runs[i].task].options_count > option)
+            schedule.runs[i].option = option;
+    if (status == REMAT_OK)
+        status = remat_plan_place(graph, &schedule, PLACE_EFFORT, plan, err);
+    remat_schedule_free(&schedule);
+    return status;
+}
+
+static int32_t most_options(const struct remat_task_graph *graph)
+{
+    int32_t most = 0;
+    for (int32_t i = 0; i < graph->order_count; i++) {
+        int32_t count = graph->tasks[graph->order[i]].options_count;
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+static enum remat_status learn_keep_all(struct profile *profile, struct remat_error *err)
+{
+    int32_t most = most_options(profile->stage.graph);
+    for (int32_t option = 0; option < most; option++) {
+        struct remat_plan plan = {0};
+        enum remat_status status = place_keep_all(profile->stage.graph, option, &plan, err);
+        report(profile, "profiling under keep-all", 0.5 * option / most);
+        if (status == REMAT_OK && fits(profile, &plan))
+            status = learn_from(profile, &plan, err);
+        remat_plan_free(&plan);
+        REMAT_TRY(status);
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status smallest_plan(const struct remat_task_graph *graph, struct remat_plan *plan,
+                                       struct remat_error *err)
+{
+    static const char *const methods[] = {"chain", "sqrt", "keep-all"};
+    const struct remat_solve_options options = {.budget_bytes = INT64_MAX, .threads = 1};
+    enum remat_status status = REMAT_FAILED;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        const struct remat_solver *solver;
+        if (remat_solver_find(methods[i], &solver, err) != REMAT_OK)
+            continue;
+        remat_plan_free(plan);
+        memset(plan, 0, sizeof *plan);
+        status = remat_solve_smallest(graph, solver, &options, plan, err);
+        if (status == REMAT_OK)
+            return REMAT_OK;
+    }
+    return status;
+}
+
+static enum remat_status learn_smallest(struct profile *profile, struct remat_error *err)
+{
+    struct remat_plan plan = {0};
+    enum remat_status status;
+    report(profile, "profiling under the smallest plan", 0.5);
+    status = smallest_plan(profile->stage.graph, &plan, err);
+    if (status == REMAT_OK && fits(profile, &plan))
+        status = learn_from(profile, &plan, err);
+    remat_plan_free(&plan);
+    return status;
+}
+
+static enum remat_status learn_in_steps(struct profile *profile, struct remat_error *err)
+{
+    struct remat_state state;
+    enum remat_status status;
+    if (profile->stage.graph->persistent_bytes > profile->limit_bytes)
+        return REMAT_OK;
+    REMAT_TRY(remat_state_create(profile->stage.graph, &state, err));
+    remat_state_init_parameters(&state, profile->stage.layers, 1);
+    profile->stage.state = &state;
+    status = learn_keep_all(profile, err);
+    if (status == REMAT_OK && remat_profile_entries_unknown(&profile->entries) > 0)
+        status = learn_smallest(profile, err);
+    remat_state_free(&state);
+    return status;
+}
+
+/* Tasks and options that no step ran. */
+static enum remat_status learn_alone(struct profile *profile, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = profile->stage.graph;
+    for (int32_t e = 0; e < profile->entries.count; e++) {
+        struct remat_profile_entry *entry = &profile->entries.entries[e];
+        int64_t samples[ISOLATED_REPEATS];
+        struct remat_kernel_spec spec;
+        if (entry->known)
+            continue;
+        report(profile, "profiling tasks alone", 0.8 + 0.2 * e / profile->entries.count);
+        spec = remat_task_spec(graph, &graph->tasks[entry->task]);
+        if (remat_time_isolated(profile->stage.backend, profile->stage.device, &spec, entry->option, true, samples,
+                                ISOLATED_REPEATS, err) != REMAT_OK)
+            return remat_error_prefix(err, "profiling task %s", graph->tasks[entry->task].name);
+        remat_profile_entry_set(entry, samples, ISOLATED_REPEATS);
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status measure(struct profile *profile, const struct remat_task_graph *graph,
+                                 struct remat_profile_cache *cache, struct remat_error *err)
+{
+    const char *path = profile->options->cache_path;
+    if (path && !profile->options->refresh)
+        remat_profile_entries_load(&profile->entries, graph, cache);
+    if (remat_profile_entries_unknown(&profile->entries) == 0)
+        return REMAT_OK;
+    /* Times of one run belong together: what the cache knew is measured again with the rest. */
+    for (int32_t e = 0; e < profile->entries.count; e++)
+        profile->entries.entries[e].known = false;
+    REMAT_TRY(learn_in_steps(profile, err));
+    REMAT_TRY(learn_alone(profile, err));
+    report(profile, "profiling done", 1.0);
+    if (!path)
+        return REMAT_OK;
+    REMAT_TRY(remat_profile_entries_store(&profile->entries, graph, cache, err));
+    return remat_profile_cache_save(cache, path, err);
+}
+
+/* A part of the available memory is left for everything that is not ours. */
+static int64_t memory_limit(const struct remat_profile_options *options)
+{
+    int64_t available = remat_available_bytes();
+    if (options->memory_limit_bytes > 0)
+        return options->memory_limit_bytes;
+    return available < 0 ? INT64_MAX : available - available / 16;
+}
+
+enum remat_status remat_profile_measure(struct remat_task_graph *graph, const struct remat_layer_graph *layers,
+                                        const struct remat_backend *backend, struct remat_device *device,
+                                        const struct remat_profile_options *options, struct remat_error *err)
+{
+    struct profile profile = {.stage = {backend, device, graph, layers, NULL}, .options = options};
+    struct remat_profile_cache cache = {0};
+    struct remat_device_info info;
+    enum remat_status status;
+    backend->describe(device, &info);
+    profile.limit_bytes = memory_limit(options);
+    status = remat_profile_entries_collect(graph, &profile.entries, err);
+    if (status == REMAT_OK && options->cache_path)
+        status = remat_profile_cache_open(options->cache_path, info.fingerprint, &cache, err);
+    if (status == REMAT_OK)
+        status = measure(&profile, graph, &cache, err);
+    if (status == REMAT_OK)
+        remat_profile_entries_apply(&profile.entries, graph);
+    remat_profile_cache_close(&cache);
+    remat_profile_entries_free(&profile.entries);
+    return status;
+}
