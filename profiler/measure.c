@@ -2,6 +2,7 @@
 #include "profiler/isolated.h"
 #include "profiler/profiler.h"
 #include "profiler/steps.h"
+#include "runtime/exec/call.h"
 #include "solver/solver.h"
 
 #include <stdlib.h>
@@ -126,22 +127,30 @@ static enum remat_status learn_in_steps(struct profile *profile, struct remat_er
     return status;
 }
 
+static enum remat_status time_alone(const struct profile *profile, struct remat_profile_entry *entry,
+                                    struct remat_error *err)
+{
+    const struct remat_profile_stage *stage = &profile->stage;
+    const struct remat_task *task = &stage->graph->tasks[entry->task];
+    struct remat_kernel_spec spec = remat_task_spec(stage->graph, task);
+    int64_t samples[ISOLATED_REPEATS];
+    int32_t option = 0;
+    REMAT_TRY(remat_find_option(stage->backend, stage->device, &spec, task->options[entry->option].name, &option, err));
+    REMAT_TRY(remat_time_isolated(stage->backend, stage->device, &spec, option, true, samples, ISOLATED_REPEATS, err));
+    remat_profile_entry_set(entry, samples, ISOLATED_REPEATS);
+    return REMAT_OK;
+}
+
 /* Tasks and options that no step ran. */
 static enum remat_status learn_alone(struct profile *profile, struct remat_error *err)
 {
-    const struct remat_task_graph *graph = profile->stage.graph;
     for (int32_t e = 0; e < profile->entries.count; e++) {
         struct remat_profile_entry *entry = &profile->entries.entries[e];
-        int64_t samples[ISOLATED_REPEATS];
-        struct remat_kernel_spec spec;
         if (entry->known)
             continue;
         report(profile, "profiling tasks alone", 0.8 + 0.2 * e / profile->entries.count);
-        spec = remat_task_spec(graph, &graph->tasks[entry->task]);
-        if (remat_time_isolated(profile->stage.backend, profile->stage.device, &spec, entry->option, true, samples,
-                                ISOLATED_REPEATS, err) != REMAT_OK)
-            return remat_error_prefix(err, "profiling task %s", graph->tasks[entry->task].name);
-        remat_profile_entry_set(entry, samples, ISOLATED_REPEATS);
+        if (time_alone(profile, entry, err) != REMAT_OK)
+            return remat_error_prefix(err, "profiling task %s", profile->stage.graph->tasks[entry->task].name);
     }
     return REMAT_OK;
 }

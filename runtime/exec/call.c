@@ -12,20 +12,20 @@ void remat_kernel_set_free(struct remat_kernel_set *set)
     set->count = set->capacity = 0;
 }
 
-/* A graph may leave out options that a backend has, so the backend's is found by name. */
-static enum remat_status find_option(const struct remat_kernel_set *set, const struct remat_kernel_spec *spec,
-                                     const struct remat_option *wanted, int32_t *out, struct remat_error *err)
+enum remat_status remat_find_option(const struct remat_backend *backend, struct remat_device *device,
+                                    const struct remat_kernel_spec *spec, const char *name, int32_t *out,
+                                    struct remat_error *err)
 {
     struct remat_kernel_option found[REMAT_MAX_OPTIONS];
     int32_t count = 0;
-    REMAT_TRY(set->backend->options(set->device, spec, found, &count, err));
+    REMAT_TRY(backend->options(device, spec, found, &count, err));
     for (int32_t i = 0; i < count; i++)
-        if (strcmp(found[i].name, wanted->name) == 0) {
+        if (strcmp(found[i].name, name) == 0) {
             *out = i;
             return REMAT_OK;
         }
-    return remat_fail(err, REMAT_UNAVAILABLE, "backend %s has no implementation \"%s\" of %s", set->backend->name,
-                      wanted->name, remat_op_text(spec->op));
+    return remat_fail(err, REMAT_UNAVAILABLE, "backend %s has no implementation \"%s\" of %s", backend->name, name,
+                      remat_op_text(spec->op));
 }
 
 static enum remat_status find_kernel(struct remat_kernel_set *set, const struct remat_task *task, int32_t option,
@@ -33,7 +33,7 @@ static enum remat_status find_kernel(struct remat_kernel_set *set, const struct 
                                      struct remat_error *err)
 {
     struct remat_made_kernel *made;
-    int32_t implementation;
+    int32_t implementation = 0;
     for (int32_t i = 0; i < set->count; i++)
         if (set->kernels[i].signature == task->signature && set->kernels[i].option == option) {
             *out = set->kernels[i].kernel;
@@ -41,7 +41,8 @@ static enum remat_status find_kernel(struct remat_kernel_set *set, const struct 
         }
     REMAT_TRY(REMAT_GROW(set->kernels, set->capacity, set->count + 1, err));
     made = &set->kernels[set->count];
-    if (find_option(set, spec, &task->options[option], &implementation, err) != REMAT_OK ||
+    if (remat_find_option(set->backend, set->device, spec, task->options[option].name, &implementation, err) !=
+            REMAT_OK ||
         set->backend->kernel_create(set->device, spec, implementation, &made->kernel, err) != REMAT_OK)
         return remat_error_prefix(err, "task %s, option %d", task->name, option);
     made->signature = task->signature;

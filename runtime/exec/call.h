@@ -1,4 +1,4 @@
-/* Internal to runtime/exec: the calls of a plan, ready to be made. */
+/* Internal to runtime/exec and profiler: the calls of a plan, ready to be made. */
 #ifndef REMAT_RUNTIME_EXEC_CALL_H
 #define REMAT_RUNTIME_EXEC_CALL_H
 
@@ -30,6 +30,11 @@ struct remat_kernel_set {
     struct remat_made_kernel *kernels;
     int32_t count, capacity;
 };
+
+/* The backend's number of the implementation `name`: a graph may leave out options that a backend has. */
+REMAT_MUST_CHECK enum remat_status remat_find_option(const struct remat_backend *backend, struct remat_device *device,
+                                                     const struct remat_kernel_spec *spec, const char *name,
+                                                     int32_t *out, struct remat_error *err);
 
 void remat_kernel_set_free(struct remat_kernel_set *set);
 

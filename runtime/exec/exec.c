@@ -128,12 +128,12 @@ static void track(struct remat_tracker *tracker, int32_t index, const struct rem
 {
     for (int32_t k = 0; k < call->task->cells_count; k++)
         if (call->staging[k] >= 0)
-            remat_tracker_record(tracker, index, call->args.cells[k], call->cell_bytes[k], false);
+            remat_tracker_record(tracker, index, call->args.cells[k], call->cell_bytes[k], REMAT_ACCESS_READ);
     for (int32_t k = 0; k < REMAT_MAX_INPUTS; k++)
-        remat_tracker_record(tracker, index, call->args.inputs[k], call->input_bytes[k], false);
+        remat_tracker_record(tracker, index, call->args.inputs[k], call->input_bytes[k], REMAT_ACCESS_READ);
     for (int32_t k = 0; k < REMAT_MAX_OUTPUTS; k++)
-        remat_tracker_record(tracker, index, call->args.outputs[k], call->output_bytes[k], true);
-    remat_tracker_record(tracker, index, call->args.scratch, call->scratch_bytes, true);
+        remat_tracker_record(tracker, index, call->args.outputs[k], call->output_bytes[k], REMAT_ACCESS_WRITE);
+    remat_tracker_record(tracker, index, call->args.scratch, call->scratch_bytes, REMAT_ACCESS_SCRATCH);
 }
 
 /* Points the call's staging cells at the slot. */

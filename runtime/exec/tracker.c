@@ -6,15 +6,15 @@
 #include <string.h>
 
 struct record {
-    int64_t begin, end; /* relative to the base */
+    int64_t begin, bytes; /* begin is relative to the base */
     int32_t instruction;
-    bool write;
+    enum remat_access access;
 };
 
-/* A stretch of addresses that every record covers wholly or not at all. */
-struct atom {
-    int32_t first, last; /* instructions of the current interval; first > last: already counted */
-    bool written;
+/* What was last written at an address: live from instruction `first` to `last`. 0 bytes = nothing yet. */
+struct range {
+    int64_t bytes;
+    int32_t first, last;
 };
 
 struct remat_tracker {
@@ -23,9 +23,10 @@ struct remat_tracker {
     int32_t instructions;
     int64_t count, capacity;
     struct record *records;
-    /* Room for the evaluation. */
-    int64_t *bounds;
-    struct atom *atoms;
+    /* Room for the evaluation: distinct addresses, ascending, their ranges, and the change of the sum at each
+     * instruction. */
+    int64_t *addresses;
+    struct range *ranges;
     int64_t *delta;
 };
 
@@ -34,20 +35,20 @@ enum remat_status remat_tracker_create(int64_t records, int32_t instructions, co
 {
     struct remat_tracker *tracker;
     enum remat_status status;
+    *out = NULL;
     REMAT_TRY(REMAT_ALLOC(tracker, 1, err));
     tracker->base = base;
     tracker->resident_bytes = tracker->extent_bytes = resident_bytes;
     tracker->instructions = instructions;
     tracker->capacity = records;
     REMAT_TRY_GOTO(REMAT_ALLOC(tracker->records, records, err), fail);
-    REMAT_TRY_GOTO(REMAT_ALLOC(tracker->bounds, 2 * records, err), fail);
-    REMAT_TRY_GOTO(REMAT_ALLOC(tracker->atoms, 2 * records, err), fail);
+    REMAT_TRY_GOTO(REMAT_ALLOC(tracker->addresses, records, err), fail);
+    REMAT_TRY_GOTO(REMAT_ALLOC(tracker->ranges, records, err), fail);
     REMAT_TRY_GOTO(REMAT_ALLOC(tracker->delta, (int64_t)instructions + 1, err), fail);
     *out = tracker;
     return REMAT_OK;
 fail:
     remat_tracker_destroy(tracker);
-    *out = NULL;
     return status;
 }
 
@@ -56,8 +57,8 @@ void remat_tracker_destroy(struct remat_tracker *tracker)
     if (!tracker)
         return;
     free(tracker->records);
-    free(tracker->bounds);
-    free(tracker->atoms);
+    free(tracker->addresses);
+    free(tracker->ranges);
     free(tracker->delta);
     free(tracker);
 }
@@ -68,17 +69,17 @@ void remat_tracker_begin(struct remat_tracker *tracker)
 }
 
 void remat_tracker_record(struct remat_tracker *tracker, int32_t instruction, const void *address, int64_t bytes,
-                          bool write)
+                          enum remat_access access)
 {
     int64_t begin = (int64_t)((intptr_t)address - (intptr_t)tracker->base), end = begin + bytes;
     if (bytes <= 0)
         return;
     if (end > tracker->extent_bytes)
         tracker->extent_bytes = end;
-    if (begin < tracker->resident_bytes)
-        begin = tracker->resident_bytes;
-    if (begin < end && tracker->count < tracker->capacity)
-        tracker->records[tracker->count++] = (struct record){begin, end, instruction, write};
+    /* Staging is counted as resident. */
+    if (end <= tracker->resident_bytes || tracker->count == tracker->capacity)
+        return;
+    tracker->records[tracker->count++] = (struct record){begin, bytes, instruction, access};
 }
 
 int64_t remat_tracker_extent_bytes(const struct remat_tracker *tracker)
@@ -92,63 +93,74 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Cuts the address range at every record's ends; returns the number of cuts. */
-static int64_t cut(const struct remat_tracker *tracker)
+static int64_t collect_addresses(const struct remat_tracker *tracker)
 {
-    int64_t count = 0, distinct = 0;
-    for (int64_t i = 0; i < tracker->count; i++) {
-        tracker->bounds[count++] = tracker->records[i].begin;
-        tracker->bounds[count++] = tracker->records[i].end;
-    }
-    qsort(tracker->bounds, (size_t)count, sizeof *tracker->bounds, compare);
-    for (int64_t i = 0; i < count; i++)
-        if (distinct == 0 || tracker->bounds[i] != tracker->bounds[distinct - 1])
-            tracker->bounds[distinct++] = tracker->bounds[i];
+    int64_t distinct = 0;
+    for (int64_t i = 0; i < tracker->count; i++)
+        tracker->addresses[i] = tracker->records[i].begin;
+    qsort(tracker->addresses, (size_t)tracker->count, sizeof *tracker->addresses, compare);
+    for (int64_t i = 0; i < tracker->count; i++)
+        if (distinct == 0 || tracker->addresses[i] != tracker->addresses[distinct - 1])
+            tracker->addresses[distinct++] = tracker->addresses[i];
     return distinct;
 }
 
-static void count_interval(const struct remat_tracker *tracker, const struct atom *atom, int64_t bytes)
+/* Adds bytes to the sum at instructions first to last, both included. */
+static void count_bytes(const struct remat_tracker *tracker, int64_t bytes, int32_t first, int32_t last)
 {
-    if (!atom->written || atom->first > atom->last)
-        return;
-    tracker->delta[atom->first] += bytes;
-    tracker->delta[atom->last + 1] -= bytes;
+    tracker->delta[first] += bytes;
+    tracker->delta[last + 1] -= bytes;
 }
 
-static void use_atom(const struct remat_tracker *tracker, struct atom *atom, int64_t bytes, const struct record *record)
+static void count_range(const struct remat_tracker *tracker, const struct range *range)
+{
+    if (range->bytes > 0)
+        count_bytes(tracker, range->bytes, range->first, range->last);
+}
+
+static void read_range(struct range *range, const struct record *record)
+{
+    /* Never written: it must have been there from the start. */
+    if (range->bytes < record->bytes)
+        range->bytes = record->bytes;
+    range->last = record->instruction;
+}
+
+static void write_range(const struct remat_tracker *tracker, struct range *range, const struct record *record)
 {
     int32_t now = record->instruction;
-    if (!record->write) {
-        /* Read before any write: the bytes must have been there from the start. */
-        if (!atom->written)
-            *atom = (struct atom){0, now, true};
-        atom->last = now;
-        return;
-    }
-    count_interval(tracker, atom, bytes);
-    /* Written over by an instruction that also reads it: this instruction is counted already. */
-    *atom = (struct atom){atom->written && atom->last == now ? now + 1 : now, now, true};
+    int64_t shared = range->bytes < record->bytes ? range->bytes : record->bytes;
+    count_range(tracker, range);
+    /* In place: what this instruction reads is there already. */
+    if (range->last == now)
+        count_bytes(tracker, -shared, now, now);
+    *range = (struct range){record->bytes, now, now};
 }
 
-static int64_t index_of(const struct remat_tracker *tracker, int64_t cuts, int64_t bound)
+static void replay(const struct remat_tracker *tracker, int64_t addresses)
 {
-    const int64_t *found = bsearch(&bound, tracker->bounds, (size_t)cuts, sizeof bound, compare);
-    return found - tracker->bounds;
+    for (int64_t i = 0; i < tracker->count; i++) {
+        const struct record *record = &tracker->records[i];
+        const int64_t *found =
+            bsearch(&record->begin, tracker->addresses, (size_t)addresses, sizeof *tracker->addresses, compare);
+        struct range *range = &tracker->ranges[found - tracker->addresses];
+        if (record->access == REMAT_ACCESS_SCRATCH)
+            count_bytes(tracker, record->bytes, record->instruction, record->instruction);
+        else if (record->access == REMAT_ACCESS_READ)
+            read_range(range, record);
+        else
+            write_range(tracker, range, record);
+    }
 }
 
 int64_t remat_tracker_live_peak_bytes(const struct remat_tracker *tracker)
 {
-    int64_t cuts = cut(tracker), live = tracker->resident_bytes, peak = live;
-    const int64_t *bounds = tracker->bounds;
-    memset(tracker->atoms, 0, (size_t)cuts * sizeof *tracker->atoms);
+    int64_t addresses = collect_addresses(tracker), live = tracker->resident_bytes, peak = live;
+    memset(tracker->ranges, 0, (size_t)addresses * sizeof *tracker->ranges);
     memset(tracker->delta, 0, (size_t)(tracker->instructions + 1) * sizeof *tracker->delta);
-    for (int64_t i = 0; i < tracker->count; i++) {
-        const struct record *record = &tracker->records[i];
-        for (int64_t a = index_of(tracker, cuts, record->begin); bounds[a] < record->end; a++)
-            use_atom(tracker, &tracker->atoms[a], bounds[a + 1] - bounds[a], record);
-    }
-    for (int64_t a = 0; a + 1 < cuts; a++)
-        count_interval(tracker, &tracker->atoms[a], bounds[a + 1] - bounds[a]);
+    replay(tracker, addresses);
+    for (int64_t i = 0; i < addresses; i++)
+        count_range(tracker, &tracker->ranges[i]);
     for (int32_t i = 0; i < tracker->instructions; i++) {
         live += tracker->delta[i];
         peak = live > peak ? live : peak;
