@@ -1,0 +1,327 @@
+#include "bench/sweep.h"
+
+#include "bench/results.h"
+#include "bench/worker.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "runtime/exec/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_STEPS = 64, MAX_COMMAND = 64, PATH_BYTES = 512 };
+
+struct point {
+    const struct remat_solver *solver;
+    int64_t budget_bytes;
+    bool measure;
+};
+
+struct sweep {
+    struct remat_workload *workload;
+    const struct remat_sweep_config *config;
+    struct remat_plan keep_all;
+    struct remat_worker keep_all_worker;
+    bool interleaving;
+    int64_t keep_all_ns; /* median of the keep-all steps so far */
+    json_t *points;
+    int32_t done, total;
+    bool exceeded;
+};
+
+static void tell(const struct sweep *sweep, const char *what)
+{
+    if (sweep->config->progress)
+        sweep->config->progress(sweep->config->context, what, (double)sweep->done / sweep->total);
+}
+
+static enum remat_status start_worker(const struct sweep *sweep, const char *plan_path, struct remat_worker *out,
+                                      struct remat_error *err)
+{
+    char *command[MAX_COMMAND];
+    char path[PATH_BYTES];
+    int count = 0;
+    snprintf(path, sizeof path, "%s", plan_path);
+    while (sweep->config->worker_command[count] && count < MAX_COMMAND - 2) {
+        command[count] = sweep->config->worker_command[count];
+        count++;
+    }
+    command[count] = path;
+    command[count + 1] = NULL;
+    return remat_worker_start(command, out, err);
+}
+
+/* Alternates steps of the point and of keep-all; the first of each warms up. */
+static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker *worker, int64_t *steps,
+                                       int64_t *keep_all_steps, struct remat_error *err)
+{
+    int64_t ignored;
+    REMAT_TRY(remat_worker_step(worker, &ignored, err));
+    for (int32_t i = 0; i < sweep->config->steps; i++) {
+        if (sweep->interleaving)
+            REMAT_TRY(remat_worker_step(&sweep->keep_all_worker, &keep_all_steps[i], err));
+        REMAT_TRY(remat_worker_step(worker, &steps[i], err));
+    }
+    return REMAT_OK;
+}
+
+static json_t *list(const int64_t *values, int32_t count)
+{
+    json_t *array = json_array();
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(array, json_integer(values[i]));
+    return array;
+}
+
+static enum remat_status measure_point(struct sweep *sweep, const char *plan_path, const struct remat_plan *plan,
+                                       json_t *json, struct remat_error *err)
+{
+    int64_t steps[MAX_STEPS] = {0}, keep_all_steps[MAX_STEPS] = {0}, median;
+    struct remat_worker worker;
+    struct remat_worker_report report;
+    enum remat_status status;
+    int32_t count = sweep->config->steps;
+    REMAT_TRY(start_worker(sweep, plan_path, &worker, err));
+    status = measure_steps(sweep, &worker, steps, keep_all_steps, err);
+    if (status != REMAT_OK) {
+        struct remat_error ignored;
+        if (remat_worker_end(&worker, NULL, &ignored) != REMAT_OK)
+            return status;
+        return status;
+    }
+    REMAT_TRY(remat_worker_end(&worker, &report, err));
+    median = remat_median(steps, count);
+    if (sweep->interleaving)
+        sweep->keep_all_ns = remat_median(keep_all_steps, count);
+    json_object_set_new(json, "measured_peak_bytes", json_integer(report.peak_bytes));
+    json_object_set_new(json, "measured_live_bytes", json_integer(report.live_bytes));
+    json_object_set_new(json, "process_peak_bytes", json_integer(report.process_peak_bytes));
+    json_object_set_new(json, "state_hash", remat_json_from_hash(report.state_hash));
+    json_object_set_new(json, "measured_step_ns", json_integer(median));
+    json_object_set_new(json, "steps_ns", list(steps, count));
+    if (sweep->keep_all_ns > 0) {
+        json_object_set_new(json, "relative_step", json_real((double)median / (double)sweep->keep_all_ns));
+        json_object_set_new(json, "keep_all_steps_ns", list(keep_all_steps, sweep->interleaving ? count : 0));
+    }
+    if (report.peak_bytes != plan->arena_bytes || report.live_bytes != plan->live_peak_bytes ||
+        report.peak_bytes > plan->budget_bytes)
+        sweep->exceeded = true;
+    return REMAT_OK;
+}
+
+static void describe_plan(const struct sweep *sweep, const struct remat_plan *plan, json_t *json)
+{
+    double base = (double)remat_task_graph_base_time_ns(&sweep->workload->graph);
+    json_object_set_new(json, "planned_peak_bytes", json_integer(plan->arena_bytes));
+    json_object_set_new(json, "planned_live_bytes", json_integer(plan->live_peak_bytes));
+    json_object_set_new(json, "predicted_step_ns", json_integer(plan->predicted_step_ns));
+    json_object_set_new(json, "predicted_relative_step", json_real((double)plan->predicted_step_ns / base));
+    json_object_set_new(json, "lower_bound_ns", json_integer(plan->lower_bound_ns));
+    json_object_set_new(json, "gap", json_real((double)plan->predicted_step_ns / (double)plan->lower_bound_ns - 1));
+    json_object_set_new(json, "solve_ns", json_integer(plan->solve_ns));
+    json_object_set_new(json, "plan_hash", remat_json_from_hash(remat_plan_hash(plan)));
+}
+
+static const char *status_text(enum remat_status status)
+{
+    return status == REMAT_OK              ? "ok"
+           : status == REMAT_INFEASIBLE    ? "infeasible"
+           : status == REMAT_OUT_OF_MEMORY ? "out_of_memory"
+                                           : "error";
+}
+
+static enum remat_status solve_and_measure(struct sweep *sweep, const struct point *point, struct remat_plan *plan,
+                                           json_t *json, struct remat_error *err)
+{
+    struct remat_solve_options options = sweep->config->solve;
+    char name[96], path[PATH_BYTES];
+    options.budget_bytes = point->budget_bytes;
+    REMAT_TRY(remat_solve(&sweep->workload->graph, point->solver, &options, plan, err));
+    describe_plan(sweep, plan, json);
+    snprintf(name, sizeof name, "plans/%s-%lld.json", point->solver->name, (long long)point->budget_bytes);
+    snprintf(path, sizeof path, "%s/%s", sweep->config->folder, name);
+    REMAT_TRY(remat_save_plan(path, &sweep->workload->graph, plan, err));
+    json_object_set_new(json, "plan", json_string(name));
+    return point->measure ? measure_point(sweep, path, plan, json, err) : REMAT_OK;
+}
+
+static void run_point(struct sweep *sweep, const struct point *point)
+{
+    struct remat_error err = {REMAT_OK, ""};
+    struct remat_plan plan = {0};
+    json_t *json =
+        json_pack("{s:s, s:I}", "solver", point->solver->name, "budget_bytes", (json_int_t)point->budget_bytes);
+    char what[64];
+    enum remat_status status;
+    snprintf(what, sizeof what, "%s at %.0f MiB", point->solver->name, (double)point->budget_bytes / (1 << 20));
+    tell(sweep, what);
+    status = solve_and_measure(sweep, point, &plan, json, &err);
+    json_object_set_new(json, "status", json_string(status_text(status)));
+    if (status != REMAT_OK)
+        json_object_set_new(json, "message", json_string(err.message));
+    json_array_append_new(sweep->points, json);
+    remat_plan_free(&plan);
+    sweep->done++;
+}
+
+/* Keep-all stays resident beside every point, so both must fit. */
+static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = &sweep->workload->graph;
+    char path[PATH_BYTES];
+    int64_t ignored;
+    int64_t needed = 2 * (sweep->keep_all.arena_bytes + graph->persistent_bytes);
+    snprintf(path, sizeof path, "%s/plans/keep-all.json", sweep->config->folder);
+    REMAT_TRY(remat_save_plan(path, graph, &sweep->keep_all, err));
+    if (!sweep->config->interleave || sweep->config->steps == 0 || needed > remat_available_bytes())
+        return REMAT_OK;
+    REMAT_TRY(start_worker(sweep, path, &sweep->keep_all_worker, err));
+    sweep->interleaving = true;
+    return remat_worker_step(&sweep->keep_all_worker, &ignored, err);
+}
+
+/* The measured solver at every budget, and the others planned beside it. */
+static void run_points(struct sweep *sweep, int64_t smallest_bytes)
+{
+    const struct remat_sweep_config *config = sweep->config;
+    int64_t largest_bytes = sweep->keep_all.arena_bytes;
+    int32_t last = config->budgets - 1;
+    for (int32_t i = 0; i < config->budgets; i++) {
+        int64_t budget = smallest_bytes + (int64_t)((double)(largest_bytes - smallest_bytes) * i / last);
+        struct point point = {config->solver, i == last ? largest_bytes : budget, config->steps > 0};
+        run_point(sweep, &point);
+        for (const struct remat_solver *other = remat_solvers; other->name; other++)
+            if (other != config->solver && strcmp(other->name, "keep-all") != 0)
+                run_point(sweep, &(struct point){other, point.budget_bytes, false});
+    }
+    for (int32_t i = 0; i < config->extra_count; i++)
+        run_point(sweep, &(struct point){config->solver, config->extra_budgets[i], config->steps > 0});
+}
+
+static void csv_number(FILE *file, const json_t *point, const char *key)
+{
+    const json_t *value = json_object_get(point, key);
+    if (json_is_integer(value))
+        fprintf(file, ",%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        fprintf(file, ",%.6f", json_real_value(value));
+    else
+        fputc(',', file);
+}
+
+static enum remat_status write_csv(const struct sweep *sweep, struct remat_error *err)
+{
+    static const char *const keys[] = {"planned_peak_bytes",
+                                       "measured_peak_bytes",
+                                       "process_peak_bytes",
+                                       "predicted_step_ns",
+                                       "measured_step_ns",
+                                       "relative_step",
+                                       "predicted_relative_step",
+                                       "lower_bound_ns",
+                                       "gap",
+                                       "solve_ns"};
+    char *text = NULL;
+    size_t bytes = 0, i;
+    FILE *file = open_memstream(&text, &bytes);
+    const json_t *point;
+    char path[PATH_BYTES];
+    enum remat_status status;
+    if (!file)
+        return remat_fail(err, REMAT_OUT_OF_MEMORY, "out of memory while writing sweep.csv");
+    fputs("solver,budget_bytes,status", file);
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+        fprintf(file, ",%s", keys[k]);
+    json_array_foreach(sweep->points, i, point)
+    {
+        fprintf(file, "\n%s,%lld,%s", json_string_value(json_object_get(point, "solver")),
+                (long long)json_integer_value(json_object_get(point, "budget_bytes")),
+                json_string_value(json_object_get(point, "status")));
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
+            csv_number(file, point, keys[k]);
+    }
+    fputc('\n', file);
+    fclose(file);
+    snprintf(path, sizeof path, "%s/sweep.csv", sweep->config->folder);
+    status = remat_file_write(path, text, bytes, err);
+    free(text);
+    return status;
+}
+
+static enum remat_status write_results(const struct sweep *sweep, int64_t smallest_bytes, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = &sweep->workload->graph;
+    json_t *json = remat_results_header("remat-sweep", sweep->workload, sweep->config->command);
+    char path[PATH_BYTES];
+    enum remat_status status;
+    json_object_set_new(json, "base_time_ns", json_integer(remat_task_graph_base_time_ns(graph)));
+    json_object_set_new(json, "measured_times", json_boolean(graph->measured));
+    json_object_set_new(json, "keep_all_peak_bytes", json_integer(sweep->keep_all.arena_bytes));
+    json_object_set_new(json, "smallest_peak_bytes", json_integer(smallest_bytes));
+    json_object_set(json, "points", sweep->points);
+    snprintf(path, sizeof path, "%s/sweep.json", sweep->config->folder);
+    status = remat_json_save(path, json, err);
+    json_decref(json);
+    return status == REMAT_OK ? write_csv(sweep, err) : status;
+}
+
+static enum remat_status run_sweep(struct sweep *sweep, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = &sweep->workload->graph;
+    struct remat_solve_options options = sweep->config->solve;
+    struct remat_plan smallest = {0};
+    const struct remat_solver *keep_all;
+    int64_t smallest_bytes;
+    enum remat_status status;
+    options.budget_bytes = INT64_MAX;
+    REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
+    REMAT_TRY(remat_solve(graph, keep_all, &options, &sweep->keep_all, err));
+    status = remat_solve_smallest(graph, sweep->config->solver, &options, &smallest, err);
+    smallest_bytes = smallest.arena_bytes;
+    remat_plan_free(&smallest);
+    REMAT_TRY(status);
+    REMAT_TRY(start_keep_all(sweep, err));
+    run_points(sweep, smallest_bytes);
+    return write_results(sweep, smallest_bytes, err);
+}
+
+static enum remat_status save_profile(const struct sweep *sweep, struct remat_error *err)
+{
+    char path[PATH_BYTES];
+    json_t *profile;
+    enum remat_status status;
+    snprintf(path, sizeof path, "%s/plans", sweep->config->folder);
+    REMAT_TRY(remat_make_folders(path, err));
+    snprintf(path, sizeof path, "%s/profile.json", sweep->config->folder);
+    profile = remat_task_graph_to_json(&sweep->workload->graph);
+    status = remat_json_save(path, profile, err);
+    json_decref(profile);
+    return status;
+}
+
+enum remat_status remat_sweep(struct remat_workload *workload, const struct remat_sweep_config *config,
+                              struct remat_error *err)
+{
+    struct sweep sweep = {.workload = workload, .config = config, .points = json_array(), .total = 1};
+    enum remat_status status;
+    int32_t solvers = 0;
+    for (const struct remat_solver *s = remat_solvers; s->name; s++)
+        solvers += strcmp(s->name, "keep-all") != 0;
+    sweep.total = config->budgets * solvers + config->extra_count;
+    if (config->budgets < 2 || config->steps < 0 || config->steps > MAX_STEPS) {
+        json_decref(sweep.points);
+        return remat_fail(err, REMAT_USAGE, "sweep: expected at least 2 budgets and at most %d steps", MAX_STEPS);
+    }
+    status = save_profile(&sweep, err);
+    if (status == REMAT_OK)
+        status = run_sweep(&sweep, err);
+    if (sweep.interleaving && remat_worker_end(&sweep.keep_all_worker, NULL, NULL) != REMAT_OK)
+        status = status == REMAT_OK ? REMAT_FAILED : status;
+    remat_plan_free(&sweep.keep_all);
+    json_decref(sweep.points);
+    if (status == REMAT_OK && sweep.exceeded)
+        return remat_fail(err, REMAT_INTERNAL, "%s/sweep.json: a measured peak differs from the planned one",
+                          config->folder);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* The solver test: peak memory and step time over a range of budgets, measured.
+ *
+ * Each point is its own process; its steps alternate with keep-all steps in another process, so that the ratio
+ * survives a noisy machine. Writes DIR/sweep.json, sweep.csv, profile.json and plans/. */
+#ifndef REMAT_BENCH_SWEEP_H
+#define REMAT_BENCH_SWEEP_H
+
+#include "solver/solver.h"
+#include "trainer/workload.h"
+
+struct remat_sweep_config {
+    const char *folder;
+    const char *command;         /* what the user typed, for the record */
+    char *const *worker_command; /* argv of a worker up to the plan's path, which is added; ended by NULL */
+    const struct remat_solver *solver;
+    struct remat_solve_options solve; /* budget ignored */
+    int32_t budgets;                  /* from the smallest to keep-all */
+    int32_t steps;                    /* measured steps a point; 0 = plan only */
+    bool interleave;                  /* keep-all steps in between, where both fit into memory */
+    const int64_t *extra_budgets;     /* absolute ones, may be infeasible */
+    int32_t extra_count;
+    void (*progress)(void *context, const char *what, double fraction);
+    void *context;
+};
+
+/* A point that is infeasible or fails is recorded as such; the sweep goes on. Fails if a measured peak exceeds its
+ * budget or differs from the planned one (after writing everything). */
+REMAT_MUST_CHECK enum remat_status remat_sweep(struct remat_workload *workload, const struct remat_sweep_config *config,
+                                               struct remat_error *err);
+
+#endif

@@ -1,0 +1,222 @@
+#include "bench/worker.h"
+
+#include "core/base/json.h"
+#include "runtime/exec/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 1200 };
+
+/* --- both sides: lines over pipes ----------------------------------------------------------------------------------
+ */
+
+static enum remat_status read_line(int from, char *line, int capacity, struct remat_error *err)
+{
+    int used = 0;
+    while (used < capacity - 1) {
+        ssize_t got = read(from, line + used, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return remat_fail(err, REMAT_FAILED, "the measuring process ended early");
+        if (line[used] == '\n')
+            break;
+        used++;
+    }
+    line[used] = '\0';
+    return REMAT_OK;
+}
+
+static enum remat_status write_line(int to, const char *line, struct remat_error *err)
+{
+    size_t length = strlen(line), done = 0;
+    while (done < length) {
+        ssize_t wrote = write(to, line + done, length - done);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            return remat_fail(err, REMAT_IO, "cannot write to the measuring process: %s", strerror(errno));
+        done += (size_t)wrote;
+    }
+    return REMAT_OK;
+}
+
+/* --- the worker ------------------------------------------------------------------------------------------------------
+ */
+
+/* So that the peak is of what comes now: the kernel resets VmHWM when 5 is written here. */
+static void reset_process_peak(void)
+{
+    int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (file < 0)
+        return;
+    if (write(file, "5", 1) < 0)
+        errno = 0;
+    close(file);
+}
+
+static void fill_staging(struct remat_exec *exec, const struct remat_task_graph *graph)
+{
+    for (int32_t i = 0; i < graph->cells_count; i++) {
+        const struct remat_cell *cell = &graph->cells[i];
+        struct remat_tensor tensor;
+        unsigned char *bytes;
+        if (cell->kind != REMAT_STAGING_SLOT)
+            continue;
+        bytes = remat_exec_staging(exec, 0, cell->name, &tensor);
+        for (int64_t k = 0; k < remat_tensor_elements(&tensor); k++) {
+            uint32_t word = (uint32_t)k * 2654435761u >> 16;
+            if (tensor.dtype == REMAT_I32)
+                ((int32_t *)(void *)bytes)[k] = (int32_t)(word % 2);
+            else
+                bytes[k] = (unsigned char)word;
+        }
+    }
+}
+
+static enum remat_status run_step(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t step,
+                                  int64_t *step_ns, struct remat_error *err)
+{
+    struct remat_step_record record = {.seed = 1,
+                                       .step = step,
+                                       .micro_count = graph->micro_count,
+                                       .learning_rate = 1e-3f,
+                                       .loss_scale = 1.0f / (float)graph->micro_count};
+    struct remat_exec_measure measure;
+    for (record.micro = 0; record.micro < graph->micro_count; record.micro++)
+        REMAT_TRY(remat_exec_micro(exec, 0, &record, err));
+    REMAT_TRY(remat_exec_finish(exec, &record, err));
+    remat_exec_measured(exec, &measure);
+    *step_ns = measure.step_ns;
+    return REMAT_OK;
+}
+
+static enum remat_status serve(struct remat_exec *exec, const struct remat_task_graph *graph,
+                               const struct remat_state *state, int64_t baseline_bytes, int in, int out,
+                               struct remat_error *err)
+{
+    char line[LINE_BYTES];
+    struct remat_exec_measure measure;
+    for (int64_t step = 0;; step++) {
+        int64_t step_ns = 0;
+        REMAT_TRY(read_line(in, line, sizeof line, err));
+        if (strcmp(line, "end") == 0)
+            break;
+        REMAT_TRY(run_step(exec, graph, step, &step_ns, err));
+        snprintf(line, sizeof line, "%lld\n", (long long)step_ns);
+        REMAT_TRY(write_line(out, line, err));
+    }
+    remat_exec_measured(exec, &measure);
+    snprintf(line, sizeof line, "%lld %lld %lld %016llx\n", (long long)measure.peak_bytes,
+             (long long)measure.live_peak_bytes, (long long)(remat_process_peak_bytes() - baseline_bytes),
+             (unsigned long long)remat_state_hash(state));
+    return write_line(out, line, err);
+}
+
+enum remat_status remat_worker_serve(struct remat_workload *workload, const struct remat_plan *plan, int in, int out,
+                                     struct remat_error *err)
+{
+    struct remat_exec_options options = {.track = true};
+    struct remat_state state = {0};
+    struct remat_memory arena = {0};
+    struct remat_exec *exec = NULL;
+    int64_t baseline_bytes;
+    enum remat_status status;
+    REMAT_TRY_GOTO(remat_state_create(&workload->graph, &state, err), done);
+    remat_state_init_parameters(&state, &workload->layers, 1);
+    reset_process_peak();
+    baseline_bytes = remat_process_resident_bytes();
+    REMAT_TRY_GOTO(remat_memory_open(plan->arena_bytes, "the arena", &arena, err), done);
+    REMAT_TRY_GOTO(remat_exec_create(workload->backend, workload->device, &workload->graph, plan, &state, &arena,
+                                     &options, &exec, err),
+                   done);
+    fill_staging(exec, &workload->graph);
+    status = serve(exec, &workload->graph, &state, baseline_bytes, in, out, err);
+done:
+    remat_exec_destroy(exec);
+    remat_memory_close(&arena);
+    remat_state_free(&state);
+    return status;
+}
+
+/* --- the driver ------------------------------------------------------------------------------------------------------
+ */
+
+static void become_worker(char *const command[], int in[2], int out[2])
+{
+    dup2(in[0], STDIN_FILENO);
+    dup2(out[1], STDOUT_FILENO);
+    close(in[0]);
+    close(in[1]);
+    close(out[0]);
+    close(out[1]);
+    execv(command[0], command);
+    _exit(127);
+}
+
+enum remat_status remat_worker_start(char *const command[], struct remat_worker *out, struct remat_error *err)
+{
+    int to[2], from[2];
+    if (pipe2(to, O_CLOEXEC) != 0)
+        return remat_fail(err, REMAT_FAILED, "cannot make a pipe: %s", strerror(errno));
+    if (pipe2(from, O_CLOEXEC) != 0) {
+        close(to[0]);
+        close(to[1]);
+        return remat_fail(err, REMAT_FAILED, "cannot make a pipe: %s", strerror(errno));
+    }
+    out->pid = fork();
+    if (out->pid == 0)
+        become_worker(command, to, from);
+    close(to[0]);
+    close(from[1]);
+    out->to = to[1];
+    out->from = from[0];
+    if (out->pid < 0) {
+        close(out->to);
+        close(out->from);
+        return remat_fail(err, REMAT_FAILED, "cannot start a measuring process: %s", strerror(errno));
+    }
+    return REMAT_OK;
+}
+
+enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_ns, struct remat_error *err)
+{
+    char line[LINE_BYTES];
+    REMAT_TRY(write_line(worker->to, "step\n", err));
+    REMAT_TRY(read_line(worker->from, line, sizeof line, err));
+    *step_ns = strtoll(line, NULL, 10);
+    return REMAT_OK;
+}
+
+static enum remat_status read_report(struct remat_worker *worker, struct remat_worker_report *report,
+                                     struct remat_error *err)
+{
+    char line[LINE_BYTES];
+    long long peak, live, process;
+    unsigned long long hash;
+    REMAT_TRY(write_line(worker->to, "end\n", err));
+    REMAT_TRY(read_line(worker->from, line, sizeof line, err));
+    if (sscanf(line, "%lld %lld %lld %llx", &peak, &live, &process, &hash) != 4)
+        return remat_fail(err, REMAT_INTERNAL, "the measuring process reported \"%.100s\"", line);
+    *report = (struct remat_worker_report){peak, live, process, hash};
+    return REMAT_OK;
+}
+
+enum remat_status remat_worker_end(struct remat_worker *worker, struct remat_worker_report *report,
+                                   struct remat_error *err)
+{
+    enum remat_status status = report ? read_report(worker, report, err) : REMAT_OK;
+    int how = 0;
+    close(worker->to);
+    close(worker->from);
+    waitpid(worker->pid, &how, 0);
+    if (status != REMAT_OK && WIFSIGNALED(how))
+        return remat_fail(err, REMAT_FAILED, "the measuring process was killed by signal %d", WTERMSIG(how));
+    return status;
+}

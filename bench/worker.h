@@ -1,0 +1,40 @@
+/* A measurement in its own process: runs a plan step by step on request and reports its memory at the end.
+ *
+ * The process's own peak then belongs to one plan alone, and a driver can interleave the steps of several plans, so
+ * that ratios survive a noisy machine. Driver and worker talk in lines: "step" is answered by the nanoseconds of a
+ * step, "end" by one line of JSON (below), after which the worker exits. */
+#ifndef REMAT_BENCH_WORKER_H
+#define REMAT_BENCH_WORKER_H
+
+#include "core/plan/plan.h"
+#include "trainer/workload.h"
+
+#include <sys/types.h>
+
+/* What a worker says at its end; every number is measured, none taken from the plan. */
+struct remat_worker_report {
+    int64_t peak_bytes, live_bytes; /* of the tracker */
+    int64_t process_peak_bytes;     /* VmHWM minus what was resident before the arena */
+    uint64_t state_hash;            /* of all cells after the last step */
+};
+
+/* The worker's side: serves `in` until "end" or end of file. */
+REMAT_MUST_CHECK enum remat_status remat_worker_serve(struct remat_workload *workload, const struct remat_plan *plan,
+                                                      int in, int out, struct remat_error *err);
+
+/* The driver's side. */
+struct remat_worker {
+    pid_t pid;
+    int to, from;
+};
+
+/* Starts `command` (argv ended by NULL, argv[0] a path), which must end up in remat_worker_serve. */
+REMAT_MUST_CHECK enum remat_status remat_worker_start(char *const command[], struct remat_worker *out,
+                                                      struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_ns,
+                                                     struct remat_error *err);
+/* Ends the process; with `report` NULL without asking. */
+REMAT_MUST_CHECK enum remat_status remat_worker_end(struct remat_worker *worker, struct remat_worker_report *report,
+                                                    struct remat_error *err);
+
+#endif
