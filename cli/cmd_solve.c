@@ -1,0 +1,194 @@
+/* remat solve: a plan for a budget, without running it. */
+#include "bench/results.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "core/base/json.h"
+#include "core/plan/explain.h"
+
+#include <string.h>
+
+/* The graph to solve: --graph, --profile, or a model that is lowered and profiled here. */
+static enum remat_status open_graph(const struct cli_args *args, struct remat_workload *workload,
+                                    struct remat_error *err)
+{
+    const char *path = args->graph ? args->graph : args->profile;
+    json_t *json = NULL;
+    enum remat_status status;
+    if (!path && args->positionals_count == 0)
+        return remat_fail(err, REMAT_USAGE, "solve: expected a MODEL, --profile FILE or --graph FILE");
+    if (!path)
+        return cli_open_workload(args, args->analytic ? REMAT_TIMES_ROOFLINE : REMAT_TIMES_MEASURED, workload, err);
+    memset(workload, 0, sizeof *workload);
+    remat_layer_graph_init(&workload->layers, path);
+    remat_task_graph_init(&workload->graph);
+    REMAT_TRY(remat_json_load(path, &json, err));
+    status = args->graph ? remat_task_graph_import(json, path, &workload->graph, err)
+                         : remat_task_graph_from_json(json, path, &workload->graph, err);
+    json_decref(json);
+    return status;
+}
+
+/* One C line a run, and an F line where a value's last reader has run (format of docs/formats.md). */
+static void write_frees(FILE *file, const struct remat_liveness *liveness, int32_t run)
+{
+    for (int32_t i = 0; i < liveness->instances_count; i++)
+        if (liveness->instances[i].end == run)
+            fprintf(file, "F %d\n", liveness->instances[i].value);
+}
+
+static enum remat_status write_schedule(const char *path, const struct remat_task_graph *graph,
+                                        const struct remat_plan *plan, struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    struct remat_liveness liveness = {0};
+    FILE *file = NULL;
+    enum remat_status status;
+    REMAT_TRY_GOTO(remat_plan_schedule(plan, &schedule, err), done);
+    REMAT_TRY_GOTO(remat_liveness(graph, &schedule, &liveness, err), done);
+    file = fopen(path, "w");
+    if (!file) {
+        status = remat_fail(err, REMAT_IO, "%s: cannot write the schedule", path);
+        goto done;
+    }
+    for (int32_t r = 0; r < schedule.count; r++) {
+        fprintf(file, "C %d\n", schedule.runs[r].task);
+        write_frees(file, &liveness, r);
+    }
+    if (fclose(file) != 0)
+        status = remat_fail(err, REMAT_IO, "%s: writing the schedule failed; is the disk full?", path);
+done:
+    remat_liveness_free(&liveness);
+    remat_schedule_free(&schedule);
+    return status;
+}
+
+static json_t *summary(const struct remat_plan *plan)
+{
+    double bound = (double)plan->lower_bound_ns;
+    return json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "status", "ok", "solver", plan->solver, "budget_bytes",
+        (json_int_t)plan->budget_bytes, "planned_peak_bytes", (json_int_t)plan->arena_bytes, "planned_live_bytes",
+        (json_int_t)plan->live_peak_bytes, "predicted_step_ns", (json_int_t)plan->predicted_step_ns, "keep_all_step_ns",
+        (json_int_t)plan->keep_all_step_ns, "lower_bound_ns", (json_int_t)plan->lower_bound_ns, "gap",
+        bound > 0 ? (double)plan->predicted_step_ns / bound - 1 : 0.0, "solve_ns", (json_int_t)plan->solve_ns);
+}
+
+static void print_summary(const struct remat_plan *plan)
+{
+    char peak[32];
+    double keep_all = plan->keep_all_step_ns > 0 ? (double)plan->keep_all_step_ns : 1;
+    printf("%-8s peak %s (%lld bytes), step %.3f ms predicted, %+.2f %% to keep-all, solved in %.3f s\n", plan->solver,
+           remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes,
+           (double)plan->predicted_step_ns / 1e6, 100 * ((double)plan->predicted_step_ns / keep_all - 1),
+           (double)plan->solve_ns / 1e9);
+}
+
+static enum remat_status solve_curve(const struct cli_args *args, const struct remat_task_graph *graph,
+                                     const struct remat_solver *solver, struct remat_solve_options options, json_t *out,
+                                     struct remat_error *err)
+{
+    struct remat_plan smallest = {0}, largest = {0};
+    const struct remat_solver *keep_all;
+    int64_t low, high;
+    enum remat_status status;
+    options.budget_bytes = INT64_MAX;
+    REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
+    status = remat_solve_smallest(graph, solver, &options, &smallest, err);
+    if (status == REMAT_OK)
+        status = remat_solve(graph, keep_all, &options, &largest, err);
+    low = smallest.arena_bytes;
+    high = largest.arena_bytes;
+    remat_plan_free(&smallest);
+    remat_plan_free(&largest);
+    for (int32_t i = 0; i < 15 && status == REMAT_OK; i++) {
+        struct remat_plan plan = {0};
+        options.budget_bytes = i == 14 ? high : low + (high - low) / 14 * i;
+        status = remat_solve(graph, solver, &options, &plan, err);
+        if (status == REMAT_OK && !args->json)
+            print_summary(&plan);
+        if (status == REMAT_OK)
+            json_array_append_new(out, summary(&plan));
+        remat_plan_free(&plan);
+    }
+    return status;
+}
+
+static enum remat_status report_plan(const struct cli_args *args, const struct remat_task_graph *graph,
+                                     const struct remat_plan *plan, struct remat_error *err)
+{
+    if (args->output)
+        REMAT_TRY(remat_save_plan(args->output, graph, plan, err));
+    if (args->schedule)
+        REMAT_TRY(write_schedule(args->schedule, graph, plan, err));
+    if (args->json)
+        return cli_print_json(summary(plan), err);
+    print_summary(plan);
+    return REMAT_OK;
+}
+
+static enum remat_status run(const struct cli_args *args, struct remat_error *err)
+{
+    struct remat_workload workload = {0};
+    struct remat_plan plan = {0};
+    struct remat_solve_options options;
+    const struct remat_solver *solver;
+    enum remat_status status;
+    REMAT_TRY_GOTO(cli_solver(args, &solver, err), done);
+    REMAT_TRY_GOTO(open_graph(args, &workload, err), done);
+    REMAT_TRY_GOTO(cli_solve_options(args, &workload.graph, &options, err), done);
+    if (args->curve) {
+        json_t *points = json_array();
+        status = solve_curve(args, &workload.graph, solver, options, points, err);
+        if (status == REMAT_OK && args->json)
+            status = cli_print_json(points, err);
+        else
+            json_decref(points);
+        goto done;
+    }
+    REMAT_TRY_GOTO(remat_solve(&workload.graph, solver, &options, &plan, err), done);
+    status = report_plan(args, &workload.graph, &plan, err);
+done:
+    remat_plan_free(&plan);
+    remat_workload_close(&workload);
+    return status;
+}
+
+const struct cli_command cli_solve = {
+    "solve",
+    "MODEL|--profile FILE|--graph FILE [--budget SIZE] [-o PLAN.json]",
+    "Finds the fastest plan that fits a budget",
+    "The model is lowered for the device and its tasks are timed (or taken from the cache); the plan is placed\n"
+    "and verified. An infeasible budget is answered with the smallest feasible one and the task that sets it.\n\n"
+    "examples:\n"
+    "  remat solve resnet50 --batch 32 --budget 40% -o plan.json\n"
+    "  remat solve gpt2-medium --analytic --curve\n"
+    "  remat solve --graph unet.json --budget 5GiB --schedule unet.txt\n",
+    "budget memory solver time-limit profile graph schedule curve output json " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS
+    " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
+    0,
+    1,
+    run};
+
+static enum remat_status run_explain(const struct cli_args *args, struct remat_error *err)
+{
+    struct remat_task_graph graph;
+    struct remat_plan plan;
+    struct remat_explain_options options = {.instructions = args->instructions};
+    enum remat_status status = remat_load_plan(args->positionals[0], &graph, &plan, err);
+    if (status == REMAT_OK)
+        status = remat_plan_explain(&graph, &plan, &options, stdout, err);
+    remat_plan_free(&plan);
+    remat_task_graph_free(&graph);
+    return status;
+}
+
+const struct cli_command cli_explain = {
+    "explain",
+    "PLAN.json [--instructions]",
+    "Shows a plan: what is kept, what is recomputed and at which price, where the peak is",
+    "Reads a plan written by remat solve or remat sweep and verifies it first.\n\n"
+    "example:\n  remat explain plan.json --instructions | less\n",
+    "instructions",
+    1,
+    1,
+    run_explain};

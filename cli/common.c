@@ -1,0 +1,156 @@
+#include "cli/common.h"
+
+#include "core/base/memory.h"
+#include "profiler/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum remat_status model_options(const struct cli_args *args, struct remat_model_options *out,
+                                       struct remat_error *err)
+{
+    *out = (struct remat_model_options){.batch = args->batch,
+                                        .image = args->image,
+                                        .classes = args->classes,
+                                        .length = args->length,
+                                        .vocabulary = args->vocabulary,
+                                        .layers = args->layers,
+                                        .width = args->width,
+                                        .heads = args->heads,
+                                        .dropout = (float)args->dropout};
+    if (!args->stem || strcmp(args->stem, "imagenet") == 0)
+        out->stem = REMAT_STEM_IMAGENET;
+    else if (strcmp(args->stem, "cifar") == 0)
+        out->stem = REMAT_STEM_CIFAR;
+    else
+        return remat_fail(err, REMAT_USAGE, "--stem: expected imagenet or cifar, found \"%s\"", args->stem);
+    return REMAT_OK;
+}
+
+static enum remat_status optimizer_kind(const struct cli_args *args, enum remat_optimizer *out, struct remat_error *err)
+{
+    if (!args->optimizer || strcmp(args->optimizer, "sgd") == 0)
+        *out = REMAT_SGD;
+    else if (strcmp(args->optimizer, "adamw") == 0)
+        *out = REMAT_ADAMW;
+    else
+        return remat_fail(err, REMAT_USAGE, "--optimizer: expected sgd or adamw, found \"%s\"", args->optimizer);
+    return REMAT_OK;
+}
+
+static enum remat_status lower_options(const struct cli_args *args, struct remat_lower_options *out,
+                                       struct remat_error *err)
+{
+    enum remat_optimizer optimizer;
+    REMAT_TRY(optimizer_kind(args, &optimizer, err));
+    *out = remat_lower_defaults(REMAT_TRAIN, optimizer);
+    if (args->momentum >= 0)
+        out->momentum = (float)args->momentum;
+    if (args->weight_decay >= 0)
+        out->weight_decay = (float)args->weight_decay;
+    if (args->smoothing >= 0)
+        out->smoothing = (float)args->smoothing;
+    if (args->max_norm >= 0)
+        out->max_norm = (float)args->max_norm;
+    out->nesterov = args->nesterov;
+    out->micro_count = args->accumulate ? (int32_t)args->accumulate : 1;
+    if (args->precision && strcmp(args->precision, "f32") != 0)
+        return remat_fail(err, REMAT_USAGE, "--precision: expected f32, found \"%s\"", args->precision);
+    return REMAT_OK;
+}
+
+enum remat_status cli_workload_config(const struct cli_args *args, struct remat_workload_config *out,
+                                      struct remat_error *err)
+{
+    memset(out, 0, sizeof *out);
+    out->model = args->positionals[0];
+    out->device = args->device ? args->device : "cpu";
+    out->device_config.threads = (int32_t)args->threads;
+    REMAT_TRY(model_options(args, &out->options, err));
+    REMAT_TRY(lower_options(args, &out->lower, err));
+    out->profile.refresh = args->refresh;
+    out->profile.cache_path = args->cache;
+    out->profile.progress = cli_progress;
+    return REMAT_OK;
+}
+
+enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time_source times,
+                                    struct remat_workload *out, struct remat_error *err)
+{
+    struct remat_workload_config config;
+    char cache[512];
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(cli_workload_config(args, &config, err));
+    config.times = times;
+    if (!config.profile.cache_path && remat_profile_cache_path(cache, sizeof cache))
+        config.profile.cache_path = cache;
+    status = remat_workload_open(&config, out, err);
+    cli_progress_end();
+    return status;
+}
+
+enum remat_status cli_solver(const struct cli_args *args, const struct remat_solver **out, struct remat_error *err)
+{
+    return remat_solver_find(args->solver ? args->solver : "chain", out, err);
+}
+
+static enum remat_status keep_all_bytes(const struct remat_task_graph *graph, int64_t *out, struct remat_error *err)
+{
+    struct remat_solve_options options = {.budget_bytes = INT64_MAX};
+    const struct remat_solver *keep_all;
+    struct remat_plan plan = {0};
+    enum remat_status status;
+    REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
+    status = remat_solve(graph, keep_all, &options, &plan, err);
+    *out = plan.arena_bytes;
+    remat_plan_free(&plan);
+    return status;
+}
+
+enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_task_graph *graph,
+                                    struct remat_solve_options *out, struct remat_error *err)
+{
+    int64_t whole = 0;
+    *out = (struct remat_solve_options){.budget_bytes = INT64_MAX,
+                                        .time_limit_seconds = args->time_limit_seconds,
+                                        .seed = (uint64_t)args->seed,
+                                        .threads = args->threads ? (int32_t)args->threads : 1};
+    if (args->budget_given && args->budget.fraction >= 0)
+        REMAT_TRY(keep_all_bytes(graph, &whole, err));
+    if (args->budget_given)
+        out->budget_bytes = remat_size_resolve(args->budget, whole);
+    if (args->memory_given) {
+        int64_t left = remat_size_resolve(args->memory, remat_available_bytes()) - graph->persistent_bytes;
+        if (left <= 0)
+            return remat_fail(err, REMAT_INFEASIBLE,
+                              "--memory: parameters and optimizer state alone take %lld bytes; give more than that",
+                              (long long)graph->persistent_bytes);
+        out->budget_bytes = left < out->budget_bytes ? left : out->budget_bytes;
+    }
+    return REMAT_OK;
+}
+
+void cli_progress(void *context, const char *what, double fraction)
+{
+    (void)context;
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "\r\033[K%3.0f %% %s", 100 * fraction, what);
+    fflush(stderr);
+}
+
+void cli_progress_end(void)
+{
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+enum remat_status cli_print_json(json_t *json, struct remat_error *err)
+{
+    int failed = !json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
+    json_decref(json);
+    putchar('\n');
+    return failed ? remat_fail(err, REMAT_IO, "cannot write JSON to standard output") : REMAT_OK;
+}

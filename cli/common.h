@@ -1,0 +1,35 @@
+/* What several commands share: from arguments to a workload, a solver, a budget; progress and tables on the terminal.
+ */
+#ifndef REMAT_CLI_COMMON_H
+#define REMAT_CLI_COMMON_H
+
+#include "cli/args.h"
+#include "solver/solver.h"
+#include "trainer/workload.h"
+
+/* The options that name a model and a device, as they appear in every command that takes them. */
+#define CLI_MODEL_OPTIONS "batch image seq classes stem layers width heads vocab dropout"
+#define CLI_DEVICE_OPTIONS "device precision threads seed"
+#define CLI_PROFILE_OPTIONS "analytic refresh cache"
+#define CLI_STEP_OPTIONS "optimizer momentum nesterov weight-decay smoothing clip accumulate"
+
+/* Fills *out from the arguments; the model's name is args->positionals[0]. Strings borrow from the arguments. */
+REMAT_MUST_CHECK enum remat_status cli_workload_config(const struct cli_args *args, struct remat_workload_config *out,
+                                                       struct remat_error *err);
+/* Opens the workload with measured times (or the roofline's with --analytic), showing progress. */
+REMAT_MUST_CHECK enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time_source times,
+                                                     struct remat_workload *out, struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status cli_solver(const struct cli_args *args, const struct remat_solver **out,
+                                              struct remat_error *err);
+/* Budget in bytes: --budget (a fraction is of keep-all's arena), --memory (less what is persistent), or none. */
+REMAT_MUST_CHECK enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_task_graph *graph,
+                                                     struct remat_solve_options *out, struct remat_error *err);
+
+/* A progress callback for the library: a bar on a terminal, nothing elsewhere. `context` is unused. */
+void cli_progress(void *context, const char *what, double fraction);
+void cli_progress_end(void);
+
+/* Prints JSON to standard output and releases it. */
+REMAT_MUST_CHECK enum remat_status cli_print_json(json_t *json, struct remat_error *err);
+
+#endif
