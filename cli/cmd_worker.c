@@ -14,13 +14,10 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
     enum remat_status status = remat_load_plan(args->positionals[1], &graph, &plan, err);
     if (status == REMAT_OK)
         status = cli_open_workload(args, REMAT_TIMES_ROUGH, &workload, err);
-    if (status == REMAT_OK) {
-        /* The plan's predicted times are the profile's: only with those does it verify. */
-        for (int32_t t = 0; t < workload.graph.tasks_count && t < graph.tasks_count; t++)
-            for (int32_t k = 0; k < workload.graph.tasks[t].options_count && k < graph.tasks[t].options_count; k++)
-                workload.graph.tasks[t].options[k].time_ns = graph.tasks[t].options[k].time_ns;
+    if (status == REMAT_OK)
+        status = remat_task_graph_adopt_times(&workload.graph, &graph, err);
+    if (status == REMAT_OK)
         status = remat_worker_serve(&workload, &plan, STDIN_FILENO, STDOUT_FILENO, err);
-    }
     remat_plan_free(&plan);
     remat_task_graph_free(&graph);
     remat_workload_close(&workload);

@@ -159,6 +159,12 @@ uint64_t remat_task_graph_hash(const struct remat_task_graph *graph);
 /* Sum of the fastest option times over the order, those of micro micro_count times: keep-all's predicted step. */
 int64_t remat_task_graph_base_time_ns(const struct remat_task_graph *graph);
 
+/* Takes over the option times of `from`, which must be the same graph (equal hashes, REMAT_BAD_DATA otherwise): a
+ * plan's predicted times hold only with the times it was made from. */
+REMAT_MUST_CHECK enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph,
+                                                                const struct remat_task_graph *from,
+                                                                struct remat_error *err);
+
 /* JSON, format "remat-profile". `from_json` checks everything; the caller frees *out in any case. */
 json_t *remat_task_graph_to_json(const struct remat_task_graph *graph);
 REMAT_MUST_CHECK enum remat_status remat_task_graph_from_json(const json_t *json, const char *where,

@@ -1,0 +1,23 @@
+#include "core/graph/task_graph.h"
+
+static void adopt_task(struct remat_task *task, const struct remat_task *from)
+{
+    for (int32_t k = 0; k < task->options_count; k++) {
+        task->options[k].time_ns = from->options[k].time_ns;
+        task->options[k].spread_ns = from->options[k].spread_ns;
+    }
+}
+
+enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph, const struct remat_task_graph *from,
+                                               struct remat_error *err)
+{
+    if (remat_task_graph_hash(graph) != remat_task_graph_hash(from))
+        return remat_fail(err, REMAT_BAD_DATA,
+                          "this plan is for another graph: made for %s on \"%s\", found %s on \"%s\"; give the model "
+                          "options and the device that it was made with, or solve again",
+                          from->name, from->device, graph->name, graph->device);
+    for (int32_t t = 0; t < graph->tasks_count; t++)
+        adopt_task(&graph->tasks[t], &from->tasks[t]);
+    graph->measured = from->measured;
+    return REMAT_OK;
+}
