@@ -2,92 +2,13 @@
 #include "bench/sweep.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/worker_command.h"
 #include "report/report.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { MAX_WORKER_ARGUMENTS = 48, ARGUMENT_BYTES = 64, REFERENCE_POINTS = 15 };
-
-/* The arguments that make a worker lower the same graph. */
-struct worker_command {
-    char text[MAX_WORKER_ARGUMENTS][ARGUMENT_BYTES];
-    char binary[512];
-    char *argv[MAX_WORKER_ARGUMENTS + 1];
-    int count;
-};
-
-static void add_argument(struct worker_command *command, const char *text)
-{
-    snprintf(command->text[command->count], ARGUMENT_BYTES, "%s", text);
-    command->argv[command->count] = command->text[command->count];
-    command->count++;
-    command->argv[command->count] = NULL;
-}
-
-static void add_integer(struct worker_command *command, const char *option, int64_t value)
-{
-    char text[ARGUMENT_BYTES];
-    if (value == 0)
-        return;
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    add_argument(command, option);
-    add_argument(command, text);
-}
-
-static void add_real(struct worker_command *command, const char *option, double value, double unset)
-{
-    char text[ARGUMENT_BYTES];
-    if (value == unset)
-        return;
-    snprintf(text, sizeof text, "%.17g", value);
-    add_argument(command, option);
-    add_argument(command, text);
-}
-
-static void add_text(struct worker_command *command, const char *option, const char *value)
-{
-    if (!value)
-        return;
-    add_argument(command, option);
-    add_argument(command, value);
-}
-
-static enum remat_status make_worker_command(const struct cli_args *args, struct worker_command *command,
-                                             struct remat_error *err)
-{
-    ssize_t length = readlink("/proc/self/exe", command->binary, sizeof command->binary - 1);
-    if (length < 0)
-        return remat_fail(err, REMAT_FAILED, "cannot find the path of this program in /proc/self/exe");
-    command->binary[length] = '\0';
-    command->count = 0;
-    add_argument(command, "");
-    command->argv[0] = command->binary;
-    add_argument(command, "worker");
-    add_integer(command, "--batch", args->batch);
-    add_integer(command, "--image", args->image);
-    add_integer(command, "--seq", args->length);
-    add_integer(command, "--classes", args->classes);
-    add_integer(command, "--layers", args->layers);
-    add_integer(command, "--width", args->width);
-    add_integer(command, "--heads", args->heads);
-    add_integer(command, "--vocab", args->vocabulary);
-    add_integer(command, "--threads", args->threads);
-    add_integer(command, "--accumulate", args->accumulate);
-    add_real(command, "--dropout", args->dropout, 0);
-    add_real(command, "--momentum", args->momentum, -1);
-    add_real(command, "--weight-decay", args->weight_decay, -1);
-    add_real(command, "--smoothing", args->smoothing, -1);
-    add_real(command, "--clip", args->max_norm, -1);
-    add_text(command, "--stem", args->stem);
-    add_text(command, "--device", args->device);
-    add_text(command, "--optimizer", args->optimizer);
-    if (args->nesterov)
-        add_argument(command, "--nesterov");
-    add_argument(command, args->positionals[0]);
-    return REMAT_OK;
-}
+enum { REFERENCE_POINTS = 15 };
 
 /* The sizes of the reference system's solver test. */
 static void reference_sizes(struct cli_args *args)
@@ -108,15 +29,8 @@ static int32_t reference_budgets(const char *model, int64_t *out)
     return REFERENCE_POINTS;
 }
 
-static void describe_command(const struct worker_command *command, char *text, size_t capacity)
-{
-    size_t used = (size_t)snprintf(text, capacity, "remat sweep");
-    for (int i = 2; i < command->count && used < capacity; i++)
-        used += (size_t)snprintf(text + used, capacity - used, " %s", command->argv[i]);
-}
-
 static enum remat_status sweep(const struct cli_args *args, struct remat_workload *workload,
-                               struct worker_command *command, struct remat_error *err)
+                               struct cli_worker_command *command, struct remat_error *err)
 {
     char text[1024];
     int64_t extra[REFERENCE_POINTS];
@@ -131,7 +45,7 @@ static enum remat_status sweep(const struct cli_args *args, struct remat_workloa
                                         .extra_budgets = extra,
                                         .progress = cli_progress};
     enum remat_status status, report_status;
-    describe_command(command, text, sizeof text);
+    cli_describe_command("sweep", command, text, sizeof text);
     REMAT_TRY(cli_solver(args, &config.solver, err));
     REMAT_TRY(cli_solve_options(args, &workload->graph, &config.solve, err));
     if (args->reference_budgets)
@@ -148,13 +62,13 @@ static enum remat_status run(const struct cli_args *given, struct remat_error *e
 {
     struct cli_args args = *given;
     struct remat_workload workload = {0};
-    struct worker_command *command = NULL;
+    struct cli_worker_command *command = NULL;
     enum remat_status status;
     if (!args.output)
         return remat_fail(err, REMAT_USAGE, "sweep: expected -o DIR, the folder for results and charts");
     reference_sizes(&args);
     REMAT_TRY(REMAT_ALLOC(command, 1, err));
-    REMAT_TRY_GOTO(make_worker_command(&args, command, err), done);
+    REMAT_TRY_GOTO(cli_worker_command(&args, command, err), done);
     REMAT_TRY_GOTO(
         cli_open_workload(&args, args.analytic ? REMAT_TIMES_ROOFLINE : REMAT_TIMES_MEASURED, &workload, err), done);
     status = sweep(&args, &workload, command, err);

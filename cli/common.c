@@ -2,6 +2,7 @@
 
 #include "core/base/memory.h"
 #include "profiler/cache.h"
+#include "runtime/exec/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
