@@ -1,0 +1,189 @@
+/* Lowering: structure of the task graph, its cells and its update order, for every model family and mode. */
+#include "core/plan/plan.h"
+#include "models/models.h"
+#include "runtime/lower/lower.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+    struct remat_layer_graph layers;
+    const struct remat_backend *backend;
+    struct remat_device *device;
+    struct remat_task_graph graph;
+};
+
+static void open_model(struct fixture *f, const char *model, struct remat_model_options options,
+                       struct remat_lower_options lower)
+{
+    struct remat_error err = {REMAT_OK, ""};
+    struct remat_device_config config = {.threads = 1};
+    enum remat_status status;
+    memset(f, 0, sizeof *f);
+    assert_int_equal(remat_backend_find("ref", &f->backend, &err), REMAT_OK);
+    assert_int_equal(f->backend->open(&config, &f->device, &err), REMAT_OK);
+    assert_int_equal(remat_model_build(model, &options, &f->layers, &err), REMAT_OK);
+    status = remat_lower(&f->layers, f->backend, f->device, &lower, &f->graph, &err);
+    if (status != REMAT_OK)
+        fail_msg("%s", err.message);
+}
+
+static void close_model(struct fixture *f)
+{
+    remat_task_graph_free(&f->graph);
+    remat_layer_graph_free(&f->layers);
+    f->backend->close(f->device);
+}
+
+static const struct remat_model_options small_image = {.batch = 2, .image = 32, .classes = 10};
+static const struct remat_model_options small_text = {
+    .batch = 2, .length = 8, .vocabulary = 19, .positions = 8, .layers = 2, .width = 16, .heads = 2};
+
+static int32_t count_op(const struct remat_task_graph *graph, enum remat_op op, bool in_order)
+{
+    int32_t count = 0;
+    for (int32_t t = 0; t < graph->tasks_count; t++)
+        count += graph->tasks[t].op == op && (graph->tasks[t].position >= 0) == in_order;
+    return count;
+}
+
+/* Every parameter's update must follow every read of its old version; each trained parameter is updated once. */
+static void check_updates(const struct remat_task_graph *graph)
+{
+    for (int32_t c = 0; c < graph->cells_count; c++) {
+        int32_t writes = 0;
+        if (graph->cells[c].kind != REMAT_PARAMETER)
+            continue;
+        for (int32_t i = 0; i < graph->order_count; i++) {
+            const struct remat_task *task = &graph->tasks[graph->order[i]];
+            for (int32_t k = 0; k < task->cells_count; k++) {
+                if (task->cells[k].cell != c)
+                    continue;
+                assert_int_equal(task->cells[k].version, writes);
+                writes += task->cells[k].write;
+            }
+        }
+        assert_int_equal(writes, 1);
+    }
+}
+
+static void check_keep_all(const struct remat_task_graph *graph)
+{
+    struct remat_error err = {REMAT_OK, ""};
+    struct remat_schedule schedule = {0};
+    struct remat_plan plan = {0};
+    assert_int_equal(remat_schedule_base(graph, &schedule, &err), REMAT_OK);
+    if (remat_plan_place(graph, &schedule, 100, &plan, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    plan.budget_bytes = INT64_MAX;
+    if (remat_plan_verify(graph, &plan, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(plan.arena_bytes, plan.live_peak_bytes);
+    remat_plan_free(&plan);
+    remat_schedule_free(&schedule);
+}
+
+static void test_resnet18_training(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_model(&f, "resnet18", small_image, remat_lower_defaults(REMAT_TRAIN, REMAT_SGD));
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D, true), 20);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_WEIGHTS, true), 20);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_DATA, true), 19); /* none for the images */
+    assert_int_equal(count_op(&f.graph, REMAT_OP_BATCHNORM, true), 20);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_BATCHNORM_APPLY, false), 20);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_SGD, true), 62);
+    check_updates(&f.graph);
+    check_keep_all(&f.graph);
+    close_model(&f);
+}
+
+static void test_gpt2_training(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_model(&f, "gpt2", small_text, remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW));
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ATTENTION_BWD, true), 2);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LAYERNORM_APPLY, false), 5);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CLASSIFIER_LOSS, true), 1);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ADAMW, true), 2 + 2 * 12 + 2);
+    /* The classifier's gradient of the token table is added to by the embedding's, not kept beside it. */
+    for (int32_t t = 0; t < f.graph.tasks_count; t++)
+        if (f.graph.tasks[t].op == REMAT_OP_EMBEDDING_BWD)
+            assert_true(f.graph.tasks[t].attr.accumulate);
+    check_updates(&f.graph);
+    check_keep_all(&f.graph);
+    close_model(&f);
+}
+
+static void test_accumulation_and_clipping(void **state)
+{
+    struct remat_lower_options lower = remat_lower_defaults(REMAT_TRAIN, REMAT_SGD);
+    struct fixture f;
+    (void)state;
+    lower.micro_count = 3;
+    lower.max_norm = 1;
+    open_model(&f, "resnet18", small_image, lower);
+    assert_int_equal(f.graph.micro_count, 3);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ACCUMULATE, true), 62);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_SQUARE_NORM, true), 62);
+    for (int32_t t = 0; t < f.graph.tasks_count; t++)
+        if (f.graph.tasks[t].op == REMAT_OP_SGD)
+            assert_int_equal(f.graph.tasks[t].section, REMAT_FINISH);
+    check_updates(&f.graph);
+    check_keep_all(&f.graph);
+    close_model(&f);
+}
+
+static void test_evaluation_shares_cells(void **state)
+{
+    struct fixture train, eval;
+    (void)state;
+    open_model(&train, "resnet18", small_image, remat_lower_defaults(REMAT_TRAIN, REMAT_SGD));
+    open_model(&eval, "resnet18", small_image, remat_lower_defaults(REMAT_EVAL, REMAT_SGD));
+    for (int32_t c = 0; c < eval.graph.cells_count; c++) {
+        bool found = false;
+        for (int32_t k = 0; k < train.graph.cells_count; k++)
+            found |= strcmp(eval.graph.cells[c].name, train.graph.cells[k].name) == 0 &&
+                     remat_tensor_equal(&eval.graph.cells[c].tensor, &train.graph.cells[k].tensor);
+        assert_true(found);
+    }
+    assert_int_equal(count_op(&eval.graph, REMAT_OP_BATCHNORM_EVAL, true), 20);
+    check_keep_all(&eval.graph);
+    close_model(&train);
+    close_model(&eval);
+}
+
+static void test_dropout_vanishes_in_evaluation(void **state)
+{
+    struct remat_model_options options = small_text;
+    struct fixture train, eval;
+    (void)state;
+    options.dropout = 0.1f;
+    open_model(&train, "gpt2", options, remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW));
+    open_model(&eval, "gpt2", options, remat_lower_defaults(REMAT_EVAL, REMAT_ADAMW));
+    assert_true(count_op(&train.graph, REMAT_OP_DROPOUT, true) > 0);
+    assert_int_equal(count_op(&train.graph, REMAT_OP_DROPOUT, true),
+                     count_op(&train.graph, REMAT_OP_DROPOUT_BWD, true));
+    assert_int_equal(count_op(&eval.graph, REMAT_OP_DROPOUT, true), 0);
+    check_keep_all(&train.graph);
+    close_model(&train);
+    close_model(&eval);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resnet18_training),
+        cmocka_unit_test(test_gpt2_training),
+        cmocka_unit_test(test_accumulation_and_clipping),
+        cmocka_unit_test(test_evaluation_shares_cells),
+        cmocka_unit_test(test_dropout_vanishes_in_evaluation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
