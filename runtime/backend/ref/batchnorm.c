@@ -23,7 +23,7 @@ static void apply_channel(const struct remat_kernel_spec *spec, const struct rem
         double v = normalised(remat_ref_get(x, i), ch->mean, ch->invstd, ch->gamma, ch->beta);
         if (spec->attr.residual)
             v += remat_ref_get(remat_ref_input(spec, args, z_index), i);
-        remat_ref_set(y, i, spec->attr.relu && !(v > 0) ? 0 : v);
+        remat_ref_set(y, i, spec->attr.relu && 0 > v ? 0 : v);
     }
 }
 

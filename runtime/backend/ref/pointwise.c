@@ -12,7 +12,7 @@ static enum remat_status relu(const void *state, const struct remat_kernel_spec 
     (void)err;
     for (int64_t i = 0; i < remat_tensor_elements(&spec->inputs[0]); i++) {
         double v = remat_ref_get(x, i);
-        remat_ref_set(y, i, v > 0 ? v : 0);
+        remat_ref_set(y, i, 0 > v ? 0 : v);
     }
     return REMAT_OK;
 }
