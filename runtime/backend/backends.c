@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct remat_backend *const remat_backends[] = {&remat_backend_ref, &remat_backend_cpu, NULL};
+const struct remat_backend *const remat_backends[] = {&remat_backend_cpu, &remat_backend_ref, NULL};
 
 enum remat_status remat_backend_find(const char *name, const struct remat_backend **out, struct remat_error *err)
 {

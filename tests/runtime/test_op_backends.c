@@ -62,7 +62,7 @@ static void covers_every_op(void **state)
         for (int32_t k = 0; k < cases->items[i]->calls_count; k++)
             seen[cases->items[i]->calls[k].op] = true;
     for (int op = 0; op < REMAT_OP_COUNT; op++) {
-        if (!seen[op])
+        if (!seen[op] && op != REMAT_OP_OPAQUE) /* no backend runs it */
             fail_msg("no case for %s", remat_op_text((enum remat_op)op));
     }
 }
