@@ -7,6 +7,9 @@
 
 /* Each family's lines stand together, with its file's name. */
 static const struct remat_op_impl *const table[] = {
+    /* attention.c */
+    &remat_cpu_attention,
+    &remat_cpu_attention_bwd,
     NULL,
 };
 
