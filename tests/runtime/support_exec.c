@@ -79,13 +79,13 @@ static int32_t add_task(struct chain *c, enum remat_op op, int32_t a, int32_t b,
 enum { MAX_DEPTH = 16 };
 
 static void add_backward(struct chain *c, int32_t depth, int32_t gradient, const int32_t *before, const int32_t *hidden,
-                         const int32_t *weights, const struct remat_tensor *weight)
+                         const int32_t *weights)
 {
     for (int32_t k = depth; k >= 1; k--) {
         int32_t da = add_task(c, REMAT_OP_GELU_BWD, before[k], gradient, &c->batch, -1, -1), dw;
         if (k > 1)
             gradient = add_task(c, REMAT_OP_LINEAR_BWD_DATA, da, -1, &c->batch, weights[k], -1);
-        dw = add_task(c, REMAT_OP_LINEAR_BWD_WEIGHTS, hidden[k - 1], da, weight, -1, -1);
+        dw = add_task(c, REMAT_OP_LINEAR_BWD_WEIGHTS, hidden[k - 1], da, &c->graph->cells[weights[k]].tensor, -1, -1);
         add_task(c, REMAT_OP_SGD, dw, -1, NULL, -1, weights[k]);
     }
 }
@@ -94,8 +94,11 @@ void support_chain_graph(const struct remat_backend *backend, struct remat_devic
                          int64_t columns, struct remat_task_graph *graph)
 {
     const int64_t batch_dims[2] = {rows, columns}, weight_dims[2] = {columns, columns}, four = 4;
+    const int64_t image_dims[2] = {rows, 4}, first_dims[2] = {columns, 4};
     struct chain c = {backend, device, graph, remat_tensor_make(REMAT_F32, 2, batch_dims), {0}};
-    struct remat_tensor image = remat_tensor_make(REMAT_U8, 2, batch_dims);
+    struct remat_tensor image = remat_tensor_make(REMAT_U8, 2, image_dims);
+    struct remat_tensor fed = remat_tensor_make(REMAT_F32, 2, image_dims);
+    struct remat_tensor first = remat_tensor_make(REMAT_F32, 2, first_dims);
     struct remat_tensor label = remat_tensor_make(REMAT_I32, 1, &rows);
     struct remat_tensor weight = remat_tensor_make(REMAT_F32, 2, weight_dims);
     struct remat_tensor metric = remat_tensor_make(REMAT_F64, 1, &four);
@@ -110,19 +113,19 @@ void support_chain_graph(const struct remat_backend *backend, struct remat_devic
         char name[16] = "w00";
         name[1] = (char)('0' + k / 10);
         name[2] = (char)('0' + k % 10);
-        weights[k] = add_cell(&c, &weight, REMAT_PARAMETER, name);
+        weights[k] = add_cell(&c, k == 1 ? &first : &weight, REMAT_PARAMETER, name);
     }
     metrics = add_cell(&c, &metric, REMAT_METRICS, "metrics");
     images = add_cell(&c, &image, REMAT_STAGING_SLOT, "staging.images");
     labels = add_cell(&c, &label, REMAT_STAGING_SLOT, "staging.labels");
-    hidden[0] = add_task(&c, REMAT_OP_FEED, -1, -1, &c.batch, images, -1);
+    hidden[0] = add_task(&c, REMAT_OP_FEED, -1, -1, &fed, images, -1);
     y = add_task(&c, REMAT_OP_FEED, -1, -1, &label, labels, -1);
     for (int32_t k = 1; k <= depth; k++) {
         before[k] = add_task(&c, REMAT_OP_LINEAR, hidden[k - 1], -1, &c.batch, weights[k], -1);
         hidden[k] = add_task(&c, REMAT_OP_GELU, before[k], -1, &c.batch, -1, -1);
     }
     y = add_task(&c, REMAT_OP_LOSS, hidden[depth], y, &c.batch, -1, metrics);
-    add_backward(&c, depth, y, before, hidden, weights, &weight);
+    add_backward(&c, depth, y, before, hidden, weights);
     support_ok(remat_task_graph_finish(graph, &c.err), &c.err);
 }
 

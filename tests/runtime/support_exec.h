@@ -4,8 +4,8 @@
 
 #include "runtime/exec/exec.h"
 
-/* `depth` times linear and GELU on [rows, columns], softmax cross-entropy, backward, SGD. The first staging cell holds
- * u8 images, the second labels below `columns`. */
+/* From images [rows, 4] `depth` times linear and GELU to [rows, columns], softmax cross-entropy, backward, SGD. The
+ * first staging cell holds u8 images, the second labels below `columns`. */
 void support_chain_graph(const struct remat_backend *backend, struct remat_device *device, int32_t depth, int64_t rows,
                          int64_t columns, struct remat_task_graph *graph);
 /* Every activation is made again, from the batch on, whenever a backward task reads it. */

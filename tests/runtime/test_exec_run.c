@@ -253,7 +253,7 @@ static void observe(void *context, int32_t instruction, const struct remat_task 
     seen->ordered &= instruction > seen->last;
     seen->last = instruction;
     if (task->op == REMAT_OP_LINEAR_BWD_WEIGHTS)
-        for (int i = 0; i < COLUMNS * COLUMNS; i++)
+        for (int i = 0; i < COLUMNS * 4; i++)
             seen->finite &= ((const float *)args->outputs[0])[i] < 1e9f;
 }
 
