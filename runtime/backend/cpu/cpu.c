@@ -2,15 +2,16 @@
 #include "runtime/backend/cpu/cpu.h"
 
 #include "runtime/backend/cpu/device.h"
+#include "runtime/backend/cpu/loops.h"
 
 #include <stddef.h>
 
 /* Each family's lines stand together, with its file's name. */
 static const struct remat_op_impl *const table[] = {
-    /* attention.c */
-    &remat_cpu_attention,
-    &remat_cpu_attention_bwd,
-    NULL,
+#define X(name) &name,
+    REMAT_CPU_LOOPS(X)
+#undef X
+        NULL,
 };
 
 static enum remat_status options(struct remat_device *device, const struct remat_kernel_spec *spec,

@@ -6,7 +6,4 @@
 
 extern const struct remat_backend remat_backend_cpu;
 
-/* attention.c */
-extern const struct remat_op_impl remat_cpu_attention, remat_cpu_attention_bwd;
-
 #endif
