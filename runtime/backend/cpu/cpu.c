@@ -12,6 +12,18 @@ static const struct remat_op_impl *const table[] = {
     REMAT_CPU_LOOPS(X)
 #undef X
         NULL,
+    /* attention.c */
+    &remat_cpu_attention,
+    &remat_cpu_attention_bwd,
+    /* conv.c */
+    &remat_cpu_conv,
+    &remat_cpu_conv_bwd_data,
+    &remat_cpu_conv_bwd_weights,
+    /* linear.c */
+    &remat_cpu_linear,
+    &remat_cpu_linear_bwd_data,
+    &remat_cpu_linear_bwd_weights,
+    NULL,
 };
 
 static enum remat_status options(struct remat_device *device, const struct remat_kernel_spec *spec,

@@ -6,4 +6,11 @@
 
 extern const struct remat_backend remat_backend_cpu;
 
+/* attention.c */
+extern const struct remat_op_impl remat_cpu_attention, remat_cpu_attention_bwd;
+/* conv.c */
+extern const struct remat_op_impl remat_cpu_conv, remat_cpu_conv_bwd_data, remat_cpu_conv_bwd_weights;
+/* linear.c */
+extern const struct remat_op_impl remat_cpu_linear, remat_cpu_linear_bwd_data, remat_cpu_linear_bwd_weights;
+
 #endif

@@ -4,6 +4,7 @@
 #include "runtime/backend/cpu/gemm.h"
 
 #include "core/base/memory.h"
+#include "runtime/backend/cpu/share.h"
 #include "runtime/backend/cpu/simd/gemm_kernels.h"
 
 #include <omp.h>
@@ -32,42 +33,19 @@ struct part {
     int32_t member, sharing;
 };
 
-static int64_t at_most(int64_t value, int64_t limit)
-{
-    return value < limit ? value : limit;
-}
-
-static int64_t round_up(int64_t value, int64_t unit)
-{
-    return (value + unit - 1) / unit * unit;
-}
-
-/* Share `index` of `count` of 0..total in whole units. */
-static int64_t share(int64_t total, int64_t unit, int32_t index, int32_t count)
-{
-    int64_t units = (total + unit - 1) / unit;
-    return at_most(units * index / count * unit, total);
-}
-
-/* How evenly `total` falls to the threads in whole units: mean over maximum. */
-static double balance(int64_t total, int64_t unit, int32_t threads)
-{
-    int64_t units = (total + unit - 1) / unit, most = (units + threads - 1) / threads;
-    return (double)total / (double)(most * unit * threads);
-}
-
 static struct job job_make(const struct remat_device *device, const struct remat_gemm *gemm, int32_t threads)
 {
     struct job job = {.kernels = REMAT_SIMD_TABLE(device, remat_gemm_kernels), .gemm = *gemm};
     int64_t columns = job.kernels->columns, rows = job.kernels->rows;
     job.threads = threads;
     job.pack_a = gemm->trans_a;
-    job.block_k = at_most(gemm->k, job.pack_a ? PACKED_BLOCK : DEEP_BLOCK);
+    job.block_k = remat_at_most(gemm->k, job.pack_a ? PACKED_BLOCK : DEEP_BLOCK);
     if (job.block_k < 1)
         job.block_k = 1;
     job.block_n = BLOCK_ELEMENTS / job.block_k / columns * columns;
-    job.block_n = at_most(job.block_n, round_up(gemm->n, columns));
-    job.split_rows = threads > 1 && balance(gemm->m, rows, threads) + 0.02 >= balance(gemm->n, columns, threads);
+    job.block_n = remat_at_most(job.block_n, remat_units(gemm->n, columns) * columns);
+    job.split_rows =
+        threads > 1 && remat_balance(gemm->m, rows, threads) + 0.02 >= remat_balance(gemm->n, columns, threads);
     job.block_bytes = remat_align_up(job.block_k * job.block_n * (int64_t)sizeof(float));
     job.tile_bytes = job.pack_a ? remat_align_up(job.block_k * rows * (int64_t)sizeof(float)) : 0;
     return job;
@@ -82,15 +60,11 @@ int64_t remat_gemm_scratch_bytes(const struct remat_device *device, const struct
 /* Packs columns n0 .. n0 + columns of op(B) rows k0 .. k0 + depth. */
 static void pack_panel(const struct job *job, int64_t k0, int64_t depth, int64_t n0, int32_t valid, float *panel)
 {
-    int32_t columns = job->kernels->columns;
-    if (job->gemm.trans_b) {
-        job->kernels->pack_transposed(depth, valid, job->b + n0 * job->gemm.ldb + k0, job->gemm.ldb, panel);
-        return;
-    }
-    for (int64_t p = 0; p < depth; p++) {
-        memcpy(panel + p * columns, job->b + (k0 + p) * job->gemm.ldb + n0, (size_t)valid * sizeof *panel);
-        memset(panel + p * columns + valid, 0, (size_t)(columns - valid) * sizeof *panel);
-    }
+    const struct remat_gemm *gemm = &job->gemm;
+    if (gemm->trans_b)
+        job->kernels->pack_transposed(depth, valid, job->b + n0 * gemm->ldb + k0, gemm->ldb, panel);
+    else
+        job->kernels->pack_rows(depth, valid, job->b + k0 * gemm->ldb + n0, gemm->ldb, panel);
 }
 
 static void pack_block(const struct job *job, const struct part *part, int64_t k0, int64_t depth, int64_t n0,
@@ -100,7 +74,7 @@ static void pack_block(const struct job *job, const struct part *part, int64_t k
     int64_t panels = (n1 - n0 + columns - 1) / columns;
     for (int64_t i = panels * part->member / part->sharing; i < panels * (part->member + 1) / part->sharing; i++) {
         int64_t n = n0 + i * columns;
-        pack_panel(job, k0, depth, n, (int32_t)at_most(columns, n1 - n), part->block + i * columns * depth);
+        pack_panel(job, k0, depth, n, (int32_t)remat_at_most(columns, n1 - n), part->block + i * columns * depth);
     }
 }
 
@@ -118,7 +92,7 @@ static void multiply_rows(const struct job *job, const struct part *part, int64_
                           int64_t n0, int64_t n1)
 {
     const struct remat_gemm_kernels *kernels = job->kernels;
-    int32_t height = (int32_t)at_most(kernels->rows, part->row_end - m);
+    int32_t height = (int32_t)remat_at_most(kernels->rows, part->row_end - m);
     const float *left[REMAT_TILE_MAX_ROWS];
     float *rows[REMAT_TILE_MAX_ROWS];
     struct remat_tile_out out = {.out = rows, .alpha = job->gemm.alpha, .add = k0 > 0 || job->gemm.beta != 0};
@@ -132,30 +106,23 @@ static void multiply_rows(const struct job *job, const struct part *part, int64_
     for (int64_t n = n0; n < n1; n += kernels->columns) {
         const float *panel = part->block + (n - n0) * depth;
         out.column = n;
-        out.columns = (int32_t)at_most(kernels->columns, n1 - n);
+        out.columns = (int32_t)remat_at_most(kernels->columns, n1 - n);
         if (job->pack_a)
             kernels->by_columns(height, depth, part->tile, kernels->rows, panel, kernels->columns, &out);
         else
-            kernels->by_rows(height, 1, depth, left, panel, &out);
-    }
-}
-
-static void wait_for_sharers(const struct part *part)
-{
-    if (part->sharing > 1) {
-#pragma omp barrier
+            kernels->by_rows(height, 1, depth, left, panel, 0, &out);
     }
 }
 
 static void run_part(const struct job *job, const struct part *part)
 {
     for (int64_t n0 = part->column_begin; n0 < part->column_end; n0 += job->block_n) {
-        int64_t n1 = at_most(n0 + job->block_n, part->column_end), k0 = 0;
+        int64_t n1 = remat_at_most(n0 + job->block_n, part->column_end), k0 = 0;
         do {
-            int64_t depth = at_most(job->block_k, job->gemm.k - k0);
-            wait_for_sharers(part);
+            int64_t depth = remat_at_most(job->block_k, job->gemm.k - k0);
+            remat_wait_for_sharers(part->sharing);
             pack_block(job, part, k0, depth, n0, n1);
-            wait_for_sharers(part);
+            remat_wait_for_sharers(part->sharing);
             for (int64_t m = part->row_begin; m < part->row_end; m += job->kernels->rows)
                 multiply_rows(job, part, m, k0, depth, n0, n1);
             k0 += depth;
@@ -169,13 +136,13 @@ static struct part part_make(const struct job *job, int32_t thread, int32_t thre
     struct part part = {.row_end = job->gemm.m, .column_end = job->gemm.n, .sharing = 1};
     int64_t blocks = job->split_rows ? 1 : job->threads;
     if (job->split_rows) {
-        part.row_begin = share(job->gemm.m, job->kernels->rows, thread, threads);
-        part.row_end = share(job->gemm.m, job->kernels->rows, thread + 1, threads);
+        part.row_begin = remat_share(job->gemm.m, job->kernels->rows, thread, threads);
+        part.row_end = remat_share(job->gemm.m, job->kernels->rows, thread + 1, threads);
         part.member = thread;
         part.sharing = threads;
     } else {
-        part.column_begin = share(job->gemm.n, job->kernels->columns, thread, threads);
-        part.column_end = share(job->gemm.n, job->kernels->columns, thread + 1, threads);
+        part.column_begin = remat_share(job->gemm.n, job->kernels->columns, thread, threads);
+        part.column_end = remat_share(job->gemm.n, job->kernels->columns, thread + 1, threads);
     }
     part.block = (float *)(scratch + (job->split_rows ? 0 : thread * job->block_bytes));
     part.tile = (float *)(scratch + blocks * job->block_bytes + thread * job->tile_bytes);

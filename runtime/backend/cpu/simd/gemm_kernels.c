@@ -63,20 +63,29 @@ ALWAYS_INLINE void store_tile(const int32_t height, remat_vec sums[][2], const s
     }
 }
 
+/* C is needed when the sums are done; it may be far away by then. */
+ALWAYS_INLINE void prefetch_tile(const int32_t height, const struct remat_tile_out *out)
+{
+    REMAT_UNROLL
+    for (int32_t i = 0; i < height; i++)
+        __builtin_prefetch(out->out[i] + out->column, 1);
+}
+
 ALWAYS_INLINE void tile_by_rows(const int32_t height, int64_t segments, int64_t length, const float *const *left,
-                                const float *panel, const struct remat_tile_out *out)
+                                const float *panel, int64_t panel_step, const struct remat_tile_out *out)
 {
     remat_vec sums[ROWS][2];
+    prefetch_tile(height, out);
     REMAT_UNROLL
     for (int32_t i = 0; i < height; i++)
         sums[i][0] = sums[i][1] = (remat_vec){0};
-    for (int64_t s = 0; s < segments; s++, left += ROWS) {
-        const float *rows[ROWS];
+    for (int64_t s = 0; s < segments; s++, left += ROWS, panel += panel_step) {
+        const float *rows[ROWS], *at = panel;
         REMAT_UNROLL
         for (int32_t i = 0; i < height; i++)
             rows[i] = left[i];
-        for (int64_t p = 0; p < length; p++, panel += COLUMNS) {
-            remat_vec low = remat_vec_load(panel), high = remat_vec_load(panel + REMAT_LANES);
+        for (int64_t p = 0; p < length; p++, at += COLUMNS) {
+            remat_vec low = remat_vec_load(at), high = remat_vec_load(at + REMAT_LANES);
             REMAT_UNROLL
             for (int32_t i = 0; i < height; i++) {
                 remat_vec a = remat_vec_set(rows[i][p]);
@@ -92,6 +101,7 @@ ALWAYS_INLINE void tile_by_columns(const int32_t height, int64_t k, const float 
                                    const float *panel, int64_t panel_step, const struct remat_tile_out *out)
 {
     remat_vec sums[ROWS][2];
+    prefetch_tile(height, out);
     REMAT_UNROLL
     for (int32_t i = 0; i < height; i++)
         sums[i][0] = sums[i][1] = (remat_vec){0};
@@ -108,12 +118,12 @@ ALWAYS_INLINE void tile_by_columns(const int32_t height, int64_t k, const float 
 }
 
 static void by_rows(int32_t height, int64_t segments, int64_t length, const float *const *left, const float *panel,
-                    const struct remat_tile_out *out)
+                    int64_t panel_step, const struct remat_tile_out *out)
 {
     switch (height) {
-#define X(n)                                                 \
-    case n:                                                  \
-        tile_by_rows(n, segments, length, left, panel, out); \
+#define X(n)                                                             \
+    case n:                                                              \
+        tile_by_rows(n, segments, length, left, panel, panel_step, out); \
         return;
         EACH_HEIGHT(X)
 #undef X
@@ -130,6 +140,40 @@ static void by_columns(int32_t height, int64_t k, const float *left, int64_t lef
         return;
         EACH_HEIGHT(X)
 #undef X
+    }
+}
+
+/* Whole vectors are stored, overlapping into the next k, which is written later. */
+static void pack_columns(int64_t k, int64_t tiles, const float *from, int64_t step, int64_t available, float *to,
+                         int64_t tile_step)
+{
+    enum { SPAN = (ROWS + REMAT_LANES - 1) / REMAT_LANES * REMAT_LANES };
+    int64_t whole = available >= SPAN ? (available - SPAN) / ROWS + 1 : 0;
+    if (whole > tiles)
+        whole = tiles;
+    for (int64_t p = 0; p < k; p++, from += step, to += ROWS) {
+        for (int64_t t = 0; t < whole; t++)
+            REMAT_UNROLL
+        for (int32_t i = 0; i < SPAN; i += REMAT_LANES)
+            remat_vec_store(to + t * tile_step + i, remat_vec_load(from + t * ROWS + i));
+        for (int64_t t = whole; t < tiles; t++) {
+            int64_t rest = available - t * ROWS;
+            for (int64_t i = 0; i < ROWS && i < rest; i++)
+                to[t * tile_step + i] = from[t * ROWS + i];
+        }
+    }
+}
+
+static void pack_rows(int64_t k, int32_t valid, const float *from, int64_t step, float *panel)
+{
+    for (int64_t p = 0; p < k; p++, from += step, panel += COLUMNS) {
+        if (valid == COLUMNS) {
+            remat_vec_store(panel, remat_vec_load(from));
+            remat_vec_store(panel + REMAT_LANES, remat_vec_load(from + REMAT_LANES));
+        } else {
+            memset(panel, 0, COLUMNS * sizeof *panel);
+            memcpy(panel, from, (size_t)valid * sizeof *panel);
+        }
     }
 }
 
@@ -152,5 +196,7 @@ const struct remat_gemm_kernels REMAT_SIMD_NAME(remat_gemm_kernels) = {
     .columns = COLUMNS,
     .by_rows = by_rows,
     .by_columns = by_columns,
+    .pack_columns = pack_columns,
+    .pack_rows = pack_rows,
     .pack_transposed = pack_transposed,
 };

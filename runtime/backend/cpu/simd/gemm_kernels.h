@@ -25,12 +25,19 @@ struct remat_tile_out {
 struct remat_gemm_kernels {
     int32_t rows, columns; /* of a full tile */
     /* Left operand as pointers to the tile's rows, `segments` times `length` consecutive elements each:
-     * left[s * rows + i] is where segment s of row i starts; k = segments * length. */
+     * left[s * rows + i] is where segment s of row i starts; its panel starts at panel + s * panel_step. */
     void (*by_rows)(int32_t height, int64_t segments, int64_t length, const float *const *left, const float *panel,
-                    const struct remat_tile_out *out);
+                    int64_t panel_step, const struct remat_tile_out *out);
     /* Left operand with the tile's `height` elements of each k side by side: left[p * left_step + i]. */
     void (*by_columns)(int32_t height, int64_t k, const float *left, int64_t left_step, const float *panel,
                        int64_t panel_step, const struct remat_tile_out *out);
+    /* Tiles of a left operand for by_columns: to[t * tile_step + p * rows + i] = from[p * step + t * rows + i] for
+     * t < tiles, i < rows; `available` elements follow from + p * step, the last tile may have fewer than rows.
+     * Each tile needs room for REMAT_TILE_MAX_COLUMNS elements after its last. */
+    void (*pack_columns)(int64_t k, int64_t tiles, const float *from, int64_t step, int64_t available, float *to,
+                         int64_t tile_step);
+    /* panel[p * columns + j] = from[p * step + j] for j < valid, 0 beyond. */
+    void (*pack_rows)(int64_t k, int32_t valid, const float *from, int64_t step, float *panel);
     /* panel[p * columns + j] = from[j * step + p] for j < valid, 0 beyond: a panel out of rows. */
     void (*pack_transposed)(int64_t k, int32_t valid, const float *from, int64_t step, float *panel);
 };
