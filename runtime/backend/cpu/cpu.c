@@ -11,9 +11,8 @@ static const struct remat_op_impl *const table[] = {
 #define X(name) &name,
     REMAT_CPU_LOOPS(X)
 #undef X
-        NULL,
-    /* attention.c */
-    &remat_cpu_attention,
+        /* attention.c */
+        & remat_cpu_attention,
     &remat_cpu_attention_bwd,
     /* conv.c */
     &remat_cpu_conv,
