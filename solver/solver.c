@@ -1,0 +1,141 @@
+#include "solver/solver.h"
+
+#include "core/base/size.h"
+#include "solver/methods.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8 };
+
+enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
+{
+    char names[256] = "";
+    const struct remat_solver *solver;
+    *out = NULL;
+    for (solver = remat_solvers; solver->name; solver++) {
+        size_t used = strlen(names);
+        if (strcmp(solver->name, name) == 0) {
+            *out = solver;
+            return REMAT_OK;
+        }
+        snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", solver->name);
+    }
+    return remat_fail(err, REMAT_USAGE, "unknown solver '%s'; the solvers are: %s", name, names);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Every task of the order runs at least once, each at its fastest: no schedule is faster. */
+static int64_t least_time_ns(const struct remat_task_graph *graph)
+{
+    int64_t time = 0;
+    int32_t t, k;
+    for (t = 0; t < graph->order_count; t++) {
+        const struct remat_task *task = &graph->tasks[graph->order[t]];
+        int64_t least = task->options[0].time_ns;
+        for (k = 1; k < task->options_count; k++)
+            if (task->options[k].time_ns < least)
+                least = task->options[k].time_ns;
+        time += least * (task->section == REMAT_MICRO ? graph->micro_count : 1);
+    }
+    return time;
+}
+
+static enum remat_status place(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                               const struct remat_schedule *schedule, struct remat_plan *out, struct remat_error *err)
+{
+    struct remat_liveness live;
+    enum remat_status status = remat_liveness(graph, schedule, &live, err);
+    int64_t cost_ns = live.cost_ns;
+    remat_liveness_free(&live);
+    REMAT_TRY(status);
+    REMAT_TRY(remat_plan_place(graph, schedule, PLACE_EFFORT, out, err));
+    snprintf(out->solver, sizeof out->solver, "%s", solver->name);
+    out->predicted_step_ns = cost_ns;
+    out->keep_all_step_ns = remat_task_graph_base_time_ns(graph);
+    out->lower_bound_ns = least_time_ns(graph);
+    return REMAT_OK;
+}
+
+static enum remat_status accept(const struct remat_task_graph *graph, int64_t budget_bytes, int64_t started_ns,
+                                struct remat_plan *plan, struct remat_error *err)
+{
+    plan->budget_bytes = budget_bytes;
+    plan->solve_ns = now_ns() - started_ns;
+    REMAT_TRY(remat_plan_verify(graph, plan, err));
+    return REMAT_OK;
+}
+
+enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                                       const struct remat_solve_options *options, struct remat_plan *out,
+                                       struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    int64_t started = now_ns();
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    status = solver->smallest(graph, options, &schedule, err);
+    if (status == REMAT_OK)
+        status = place(graph, solver, &schedule, out, err);
+    if (status == REMAT_OK)
+        status = accept(graph, out->arena_bytes, started, out, err);
+    remat_schedule_free(&schedule);
+    return status;
+}
+
+static const char *peak_task(const struct remat_task_graph *graph, const struct remat_plan *plan)
+{
+    int32_t task = plan->instructions_count > 0 ? plan->instructions[plan->peak_instruction].task : -1;
+    return task >= 0 ? graph->tasks[task].name : "(none)";
+}
+
+/* The last resort when placement wastes what the budget cannot spare: the smallest plan, or the reason why not. */
+static enum remat_status fall_back(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                                   const struct remat_solve_options *options, int64_t started_ns,
+                                   struct remat_plan *out, struct remat_error *err)
+{
+    char asked[32], least[32];
+    REMAT_TRY(remat_solve_smallest(graph, solver, options, out, err));
+    if (out->arena_bytes <= options->budget_bytes)
+        return accept(graph, options->budget_bytes, started_ns, out, err);
+    return remat_fail(err, REMAT_INFEASIBLE,
+                      "%s: a budget of %s (%lld bytes) is not feasible with solver %s; the smallest feasible budget is "
+                      "%s (%lld bytes), set by task '%s'. Give a larger budget or a smaller batch",
+                      graph->name ? graph->name : "graph", remat_size_format(options->budget_bytes, asked, sizeof asked),
+                      (long long)options->budget_bytes, solver->name,
+                      remat_size_format(out->arena_bytes, least, sizeof least), (long long)out->arena_bytes,
+                      peak_task(graph, out));
+}
+
+enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                              const struct remat_solve_options *options, struct remat_plan *out,
+                              struct remat_error *err)
+{
+    struct remat_solve_options inner = *options;
+    int64_t started = now_ns();
+    int32_t attempt;
+    memset(out, 0, sizeof *out);
+    for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
+        struct remat_schedule schedule = {0};
+        enum remat_status status = solver->solve(graph, &inner, &schedule, err);
+        if (status == REMAT_OK)
+            status = place(graph, solver, &schedule, out, err);
+        remat_schedule_free(&schedule);
+        if (status == REMAT_INFEASIBLE)
+            break;
+        REMAT_TRY(status);
+        if (out->arena_bytes <= options->budget_bytes)
+            return accept(graph, options->budget_bytes, started, out, err);
+        inner.budget_bytes = out->live_peak_bytes - (out->arena_bytes - options->budget_bytes);
+        remat_plan_free(out);
+    }
+    remat_plan_free(out);
+    return fall_back(graph, solver, options, started, out, err);
+}
