@@ -40,33 +40,21 @@ enum remat_status remat_incumbent_offer(const struct remat_task_graph *graph, st
     return status;
 }
 
-static enum remat_status describe_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
-                                           const struct remat_solve_options *options,
-                                           const struct remat_schedule *schedule, struct remat_error *err)
+enum remat_status remat_report_infeasible(const struct remat_task_graph *graph, const char *method,
+                                          int64_t budget_bytes, const struct remat_schedule *smallest,
+                                          struct remat_error *err)
 {
     struct remat_liveness live;
-    char asked[32], smallest[32];
-    enum remat_status status = remat_liveness(graph, schedule, &live, err);
+    char asked[32], least[32];
+    enum remat_status status = remat_liveness(graph, smallest, &live, err);
     if (status == REMAT_OK)
-        status = remat_fail(
-            err, REMAT_INFEASIBLE,
-            "%s: the budget of %s (%lld bytes) is below the smallest that solver %s can do, %s (%lld bytes); task '%s' "
-            "sets it. Give a larger budget or a smaller batch",
-            graph->name ? graph->name : "graph", remat_size_format(options->budget_bytes, asked, sizeof asked),
-            (long long)options->budget_bytes, solver->name,
-            remat_size_format(live.peak_bytes, smallest, sizeof smallest), (long long)live.peak_bytes,
-            schedule->count > 0 ? graph->tasks[schedule->runs[live.peak_run].task].name : "(none)");
+        status = remat_fail(err, REMAT_INFEASIBLE,
+                            "%s: a budget of %s (%lld bytes) is not feasible with solver %s; the smallest feasible "
+                            "budget is %s (%lld bytes), set by task '%s'. Give a larger budget or a smaller batch",
+                            graph->name ? graph->name : "graph", remat_size_format(budget_bytes, asked, sizeof asked),
+                            (long long)budget_bytes, method, remat_size_format(live.peak_bytes, least, sizeof least),
+                            (long long)live.peak_bytes,
+                            smallest->count > 0 ? graph->tasks[smallest->runs[live.peak_run].task].name : "(none)");
     remat_liveness_free(&live);
-    return status;
-}
-
-enum remat_status remat_report_infeasible(const struct remat_task_graph *graph, const struct remat_solver *solver,
-                                          const struct remat_solve_options *options, struct remat_error *err)
-{
-    struct remat_schedule schedule = {0};
-    enum remat_status status = solver->smallest(graph, options, &schedule, err);
-    if (status == REMAT_OK)
-        status = describe_smallest(graph, solver, options, &schedule, err);
-    remat_schedule_free(&schedule);
     return status;
 }

@@ -3,43 +3,37 @@
 
 #include <string.h>
 
-static enum remat_status offer_base(const struct remat_task_graph *graph, int64_t budget_bytes,
-                                    struct remat_incumbent *best, struct remat_error *err)
+enum remat_status remat_keep_all_smallest(const struct remat_task_graph *graph,
+                                          const struct remat_solve_options *options, struct remat_schedule *out,
+                                          struct remat_error *err)
 {
+    struct remat_incumbent best = {0};
     struct remat_schedule base = {0};
     enum remat_status status = remat_schedule_base(graph, &base, err);
-    if (status != REMAT_OK) {
-        remat_schedule_free(&base);
-        return status;
-    }
-    return remat_incumbent_offer(graph, best, budget_bytes, &base, err);
-}
-
-static enum remat_status solve_keep_all(const struct remat_task_graph *graph, const struct remat_solve_options *options,
-                                        struct remat_schedule *out, struct remat_error *err)
-{
-    struct remat_incumbent best = {0};
-    enum remat_status status;
-    memset(out, 0, sizeof *out);
-    status = offer_base(graph, options->budget_bytes > 0 ? options->budget_bytes : 1, &best, err);
-    if (status == REMAT_OK && !best.found)
-        status = remat_report_infeasible(graph, &remat_keep_all_solver, options, err);
-    *out = best.schedule;
-    return status;
-}
-
-static enum remat_status smallest_keep_all(const struct remat_task_graph *graph,
-                                           const struct remat_solve_options *options, struct remat_schedule *out,
-                                           struct remat_error *err)
-{
-    struct remat_incumbent best = {0};
-    enum remat_status status;
     (void)options;
     memset(out, 0, sizeof *out);
-    status = offer_base(graph, 0, &best, err);
+    if (status == REMAT_OK)
+        status = remat_incumbent_offer(graph, &best, 0, &base, err);
+    remat_schedule_free(&base);
     *out = best.schedule;
     return status;
 }
 
-const struct remat_solver remat_keep_all_solver = {
-    "keep-all", "keeps every value until its last use; recomputes nothing", solve_keep_all, smallest_keep_all};
+enum remat_status remat_keep_all_solve(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+                                       struct remat_schedule *out, struct remat_error *err)
+{
+    struct remat_incumbent best = {0};
+    struct remat_schedule base = {0};
+    enum remat_status status = remat_schedule_base(graph, &base, err);
+    memset(out, 0, sizeof *out);
+    if (status == REMAT_OK)
+        status = remat_incumbent_offer(graph, &best, options->budget_bytes > 0 ? options->budget_bytes : 1, &base, err);
+    if (status == REMAT_OK && !best.found) {
+        status = remat_keep_all_smallest(graph, options, &base, err);
+        if (status == REMAT_OK)
+            status = remat_report_infeasible(graph, "keep-all", options->budget_bytes, &base, err);
+    }
+    remat_schedule_free(&base);
+    *out = best.schedule;
+    return status;
+}

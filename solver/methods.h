@@ -4,9 +4,16 @@
 
 #include "solver/solver.h"
 
-extern const struct remat_solver remat_keep_all_solver;
-extern const struct remat_solver remat_sqrt_solver;
-extern const struct remat_solver remat_chain_solver;
+#define REMAT_DECLARE_METHOD(name)                                                                                   \
+    enum remat_status remat_##name##_solve(const struct remat_task_graph *graph,                                     \
+                                           const struct remat_solve_options *options, struct remat_schedule *out,    \
+                                           struct remat_error *err);                                                 \
+    enum remat_status remat_##name##_smallest(const struct remat_task_graph *graph,                                  \
+                                              const struct remat_solve_options *options, struct remat_schedule *out, \
+                                              struct remat_error *err)
+REMAT_DECLARE_METHOD(keep_all);
+REMAT_DECLARE_METHOD(sqrt);
+REMAT_DECLARE_METHOD(chain);
 
 /* Replaces *best (owned) by *candidate (taken) if that is preferred: the fastest whose peak is within the budget, or,
  * with budget_bytes 0, the one of smallest peak. Peak and cost are those of remat_liveness(). */
@@ -20,10 +27,10 @@ REMAT_MUST_CHECK enum remat_status remat_incumbent_offer(const struct remat_task
                                                          struct remat_schedule *candidate, struct remat_error *err);
 void remat_incumbent_free(struct remat_incumbent *incumbent);
 
-/* Fills `err` with the smallest peak that a method can do and the task that sets it; returns REMAT_INFEASIBLE. */
-REMAT_MUST_CHECK enum remat_status remat_report_infeasible(const struct remat_task_graph *graph,
-                                                           const struct remat_solver *solver,
-                                                           const struct remat_solve_options *options,
+/* Fills `err` with the smallest peak that a method can do, that of `smallest`, and the task that sets it; returns
+ * REMAT_INFEASIBLE. */
+REMAT_MUST_CHECK enum remat_status remat_report_infeasible(const struct remat_task_graph *graph, const char *method,
+                                                           int64_t budget_bytes, const struct remat_schedule *smallest,
                                                            struct remat_error *err);
 
 #endif

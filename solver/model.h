@@ -1,7 +1,7 @@
 /* What solvers work on: the task graph, or one block of it, reduced to what decides time and memory.
  *
- * Nodes are tasks (or virtual: sources and sinks of a block), data are values. A stage is the first run of a node of the
- * base order. Operand lists live in one array. Everything is dense and local, so that a block of fifteen values is
+ * Nodes are tasks (or virtual: sources and sinks of a block), data are values. A stage is the first run of a node of
+ * the base order. Operand lists live in one array. Everything is dense and local, so that a block of fifteen values is
  * evaluated in microseconds. */
 #ifndef REMAT_SOLVER_MODEL_H
 #define REMAT_SOLVER_MODEL_H

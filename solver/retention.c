@@ -237,8 +237,7 @@ enum remat_status remat_retention_settle(struct remat_retention *work, const int
         if (status != REMAT_INFEASIBLE)
             break;
         if (attempts++ > work->model->data_count)
-            return remat_fail(err, REMAT_INTERNAL, "retention: value %d is missing although it is held",
-                              work->missing);
+            return remat_fail(err, REMAT_INTERNAL, "retention: value %d is missing although it is held", work->missing);
         remat_hold_add(&holds[work->missing], 0, work->missing_stage);
     }
     return status == REMAT_OK ? remat_retention_measure(work, err) : status;

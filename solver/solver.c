@@ -7,6 +7,10 @@
 #include <string.h>
 #include <time.h>
 
+const struct remat_solver remat_solvers[] = {{"keep-all", "keeps every value until its last use; recomputes nothing",
+                                              remat_keep_all_solve, remat_keep_all_smallest},
+                                             {NULL, NULL, NULL, NULL}};
+
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8 };
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -32,35 +36,12 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Every task of the order runs at least once, each at its fastest: no schedule is faster. */
-static int64_t least_time_ns(const struct remat_task_graph *graph)
-{
-    int64_t time = 0;
-    int32_t t, k;
-    for (t = 0; t < graph->order_count; t++) {
-        const struct remat_task *task = &graph->tasks[graph->order[t]];
-        int64_t least = task->options[0].time_ns;
-        for (k = 1; k < task->options_count; k++)
-            if (task->options[k].time_ns < least)
-                least = task->options[k].time_ns;
-        time += least * (task->section == REMAT_MICRO ? graph->micro_count : 1);
-    }
-    return time;
-}
-
 static enum remat_status place(const struct remat_task_graph *graph, const struct remat_solver *solver,
                                const struct remat_schedule *schedule, struct remat_plan *out, struct remat_error *err)
 {
-    struct remat_liveness live;
-    enum remat_status status = remat_liveness(graph, schedule, &live, err);
-    int64_t cost_ns = live.cost_ns;
-    remat_liveness_free(&live);
-    REMAT_TRY(status);
     REMAT_TRY(remat_plan_place(graph, schedule, PLACE_EFFORT, out, err));
     snprintf(out->solver, sizeof out->solver, "%s", solver->name);
-    out->predicted_step_ns = cost_ns;
-    out->keep_all_step_ns = remat_task_graph_base_time_ns(graph);
-    out->lower_bound_ns = least_time_ns(graph);
+    out->lower_bound_ns = out->keep_all_step_ns; /* every task of the order runs at least once */
     return REMAT_OK;
 }
 
@@ -69,8 +50,7 @@ static enum remat_status accept(const struct remat_task_graph *graph, int64_t bu
 {
     plan->budget_bytes = budget_bytes;
     plan->solve_ns = now_ns() - started_ns;
-    REMAT_TRY(remat_plan_verify(graph, plan, err));
-    return REMAT_OK;
+    return remat_plan_verify(graph, plan, err);
 }
 
 enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
@@ -108,10 +88,10 @@ static enum remat_status fall_back(const struct remat_task_graph *graph, const s
     return remat_fail(err, REMAT_INFEASIBLE,
                       "%s: a budget of %s (%lld bytes) is not feasible with solver %s; the smallest feasible budget is "
                       "%s (%lld bytes), set by task '%s'. Give a larger budget or a smaller batch",
-                      graph->name ? graph->name : "graph", remat_size_format(options->budget_bytes, asked, sizeof asked),
-                      (long long)options->budget_bytes, solver->name,
-                      remat_size_format(out->arena_bytes, least, sizeof least), (long long)out->arena_bytes,
-                      peak_task(graph, out));
+                      graph->name ? graph->name : "graph",
+                      remat_size_format(options->budget_bytes, asked, sizeof asked), (long long)options->budget_bytes,
+                      solver->name, remat_size_format(out->arena_bytes, least, sizeof least),
+                      (long long)out->arena_bytes, peak_task(graph, out));
 }
 
 enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
