@@ -80,7 +80,7 @@ static void what_is_saved_is_loaded(void **state_pointer)
     char folder[TEST_PATH_BYTES];
     struct remat_checkpoint checkpoint, expected = position(31);
     struct remat_error err;
-    char *path;
+    char *path, *same;
     int notes;
     (void)state_pointer;
     test_make_folder(folder);
@@ -95,7 +95,9 @@ static void what_is_saved_is_loaded(void **state_pointer)
     assert_memory_equal(checkpoint.log_bytes, expected.log_bytes, sizeof expected.log_bytes);
     assert_true(json_equal(checkpoint.config, expected.config));
     remat_checkpoint_free(&checkpoint);
-    CHECK_OK(remat_checkpoint_latest(path, NULL, &(char *){NULL}, &checkpoint, &err), err);
+    CHECK_OK(remat_checkpoint_latest(path, NULL, &same, &checkpoint, &err), err);
+    assert_string_equal(same, path);
+    free(same);
     remat_checkpoint_free(&checkpoint);
     remat_checkpoint_free(&expected);
     free(path);

@@ -1,6 +1,7 @@
 #include "trainer/checkpoint/safetensors.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -202,7 +203,7 @@ enum remat_status remat_safetensors_parse(const void *head, int64_t bytes, int64
 {
     json_error_t json_error;
     json_t *header;
-    int64_t length;
+    int64_t length = 0;
     enum remat_status status;
     memset(out, 0, sizeof *out);
     REMAT_TRY(check_length(head, bytes, file_bytes, where, &length, err));

@@ -52,7 +52,7 @@ static enum remat_status recognise(const char *path, const struct remat_data_kin
 enum remat_status remat_data_open(const struct remat_data_config *config, struct remat_data_source *out,
                                   struct remat_error *err)
 {
-    const struct remat_data_kind *kind;
+    const struct remat_data_kind *kind = NULL;
     enum remat_status status;
     memset(out, 0, sizeof *out);
     REMAT_TRY(config->kind ? find_by_name(config->kind, &kind, err) : recognise(config->path, &kind, err));
