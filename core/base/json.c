@@ -3,6 +3,7 @@
 #include "core/base/file.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,16 +139,50 @@ json_t *remat_json_from_hash(uint64_t hash)
     return json_sprintf("%016" PRIx64, hash);
 }
 
+/* One line for each member, and for each element of a member that is an array of objects or arrays: files are
+ * compact and yet can be read and compared line by line. */
+static bool write_member(FILE *stream, const char *key, const json_t *value)
+{
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
+    size_t count = json_array_size(value);
+    json_t *name = json_string(key);
+    bool good = name && json_dumpf(name, stream, flags) == 0 && fputs(": ", stream) >= 0;
+    json_decref(name);
+    if (!good || count == 0 || !json_is_object(json_array_get(value, 0)))
+        return good && json_dumpf(value, stream, flags) == 0;
+    good = fputs("[", stream) >= 0;
+    for (size_t i = 0; good && i < count; i++)
+        good = fputs(i ? ",\n  " : "\n  ", stream) >= 0 && json_dumpf(json_array_get(value, i), stream, flags) == 0;
+    return good && fputs("\n ]", stream) >= 0;
+}
+
+static bool write_file(FILE *stream, const json_t *file)
+{
+    const char *key;
+    json_t *value;
+    const char *separator = "{\n ";
+    json_object_foreach((json_t *)file, key, value)
+    {
+        if (fputs(separator, stream) < 0 || !write_member(stream, key, value))
+            return false;
+        separator = ",\n ";
+    }
+    return fputs(json_object_size(file) ? "\n}\n" : "{}\n", stream) >= 0;
+}
+
 enum remat_status remat_json_save(const char *path, const json_t *value, struct remat_error *err)
 {
-    enum remat_status status;
-    char *text = value ? json_dumps(value, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-    size_t length;
-    if (!text)
-        return remat_fail(err, REMAT_OUT_OF_MEMORY, "out of host memory while writing %s", path);
-    length = strlen(text);
-    text[length] = '\n'; /* in place of the final 0: a text file ends its last line */
-    status = remat_file_write(path, text, length + 1, err);
+    enum remat_status status = REMAT_OUT_OF_MEMORY;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *stream = json_is_object(value) ? open_memstream(&text, &length) : NULL;
+    bool good = stream && write_file(stream, value);
+    if (stream && fclose(stream) != 0)
+        good = false;
+    if (good)
+        status = remat_file_write(path, text, length, err);
+    else
+        remat_fail(err, status, "out of host memory while writing %s", path);
     free(text);
     return status;
 }

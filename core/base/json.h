@@ -32,7 +32,8 @@ REMAT_MUST_CHECK enum remat_status remat_json_hash(const json_t *object, const c
                                                    uint64_t *out, struct remat_error *err);
 json_t *remat_json_from_hash(uint64_t hash);
 
-/* Writes atomically (file.h). Borrows `value`. */
+/* Writes an object atomically (file.h), a line for each member and each object in a member's array. Borrows `value`;
+ * NULL (out of memory while it was made) is REMAT_OUT_OF_MEMORY. */
 REMAT_MUST_CHECK enum remat_status remat_json_save(const char *path, const json_t *value, struct remat_error *err);
 
 #endif

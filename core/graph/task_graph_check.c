@@ -88,8 +88,8 @@ static enum remat_status check_cells(const struct remat_task_graph *graph, struc
 static enum remat_status check_options(const struct remat_task *task, int64_t *slowest, struct remat_error *err)
 {
     *slowest = 0;
-    if (task->options_count < 0)
-        return bad(err, task, "has a negative number of options");
+    if (task->options_count < 1)
+        return bad(err, task, "has no option: no way to run it");
     for (int32_t i = 0; i < task->options_count; i++) {
         const struct remat_option *option = &task->options[i];
         if (option->scratch_bytes < 0 || option->scratch_bytes >= MAX_SUM ||
