@@ -8,11 +8,8 @@
 
 /* Each family's lines stand together, with its file's name. */
 static const struct remat_op_impl *const table[] = {
-#define X(name) &name,
-    REMAT_CPU_LOOPS(X)
-#undef X
-        /* attention.c */
-        & remat_cpu_attention,
+    /* attention.c */
+    &remat_cpu_attention,
     &remat_cpu_attention_bwd,
     /* conv.c */
     &remat_cpu_conv,
@@ -22,7 +19,11 @@ static const struct remat_op_impl *const table[] = {
     &remat_cpu_linear,
     &remat_cpu_linear_bwd_data,
     &remat_cpu_linear_bwd_weights,
-    NULL,
+/* loops.h */
+#define X(name) &name,
+    REMAT_CPU_LOOPS(X)
+#undef X
+        NULL,
 };
 
 static enum remat_status options(struct remat_device *device, const struct remat_kernel_spec *spec,
