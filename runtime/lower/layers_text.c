@@ -130,15 +130,15 @@ const struct layer_lowering remat_lower_attention = {attention_forward, attentio
 
 /* --- classifier with loss: parameter wte ------------------------------------------------------------------------- */
 
-/* Rows a chunk: logits of about 32 MiB, at least 64 rows, so that the matrix products stay efficient. */
+/* Rows a chunk: equal chunks whose logits take at most about 64 MiB, so that the matrix products stay efficient. */
 static int32_t chunk_rows(const struct lowering *l, int64_t rows, int64_t vocabulary)
 {
-    int64_t chunk = l->options->chunk_rows;
-    if (chunk <= 0)
-        chunk = (int64_t)32 * 1024 * 1024 / (vocabulary * remat_dtype_bytes(l->options->dtype)) / 64 * 64;
-    if (chunk < 64 && l->options->chunk_rows <= 0)
-        chunk = 64;
-    return (int32_t)(chunk < rows ? chunk : rows);
+    int64_t most = (int64_t)64 * 1024 * 1024 / (vocabulary * remat_dtype_bytes(l->options->dtype)), chunks;
+    if (l->options->chunk_rows > 0)
+        most = l->options->chunk_rows;
+    most = most < 1 ? 1 : most;
+    chunks = (rows + most - 1) / most;
+    return (int32_t)((rows + chunks - 1) / chunks);
 }
 
 static struct remat_task classifier_task(const struct lowering *l, int32_t layer, enum remat_op op,

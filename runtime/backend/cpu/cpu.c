@@ -11,6 +11,9 @@ static const struct remat_op_impl *const table[] = {
     /* attention.c */
     &remat_cpu_attention,
     &remat_cpu_attention_bwd,
+    /* classifier.c */
+    &remat_cpu_classifier_loss,
+    &remat_cpu_classifier_eval,
     /* conv.c */
     &remat_cpu_conv,
     &remat_cpu_conv_bwd_data,

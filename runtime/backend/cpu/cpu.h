@@ -6,6 +6,8 @@
 
 extern const struct remat_backend remat_backend_cpu;
 
+/* classifier.c */
+extern const struct remat_op_impl remat_cpu_classifier_loss, remat_cpu_classifier_eval;
 /* attention.c */
 extern const struct remat_op_impl remat_cpu_attention, remat_cpu_attention_bwd;
 /* conv.c */
