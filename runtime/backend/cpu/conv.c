@@ -1,5 +1,6 @@
 /* The convolution ops as matrix products. */
 #include "runtime/backend/cpu/cpu.h"
+#include "runtime/backend/cpu/loops.h"
 
 #include "runtime/backend/cpu/conv_gather.h"
 #include "runtime/backend/cpu/conv_weights.h"

@@ -41,21 +41,6 @@ enum remat_status remat_cpu_create_stateless(struct remat_device *device, const 
     return REMAT_OK;
 }
 
-static bool all_f32(const struct remat_tensor *tensors, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++)
-        if (tensors[i].dtype != REMAT_F32 || tensors[i].layout != REMAT_ROW_MAJOR)
-            return false;
-    return true;
-}
-
-bool remat_cpu_is_f32(struct remat_device *device, const struct remat_kernel_spec *spec)
-{
-    (void)device;
-    return all_f32(spec->inputs, spec->inputs_count) && all_f32(spec->outputs, spec->outputs_count) &&
-           all_f32(spec->cells, spec->cells_count);
-}
-
 /* The value of the first "KEY : value" line of a /proc file; false if there is none. */
 static bool proc_field(const char *path, const char *key, char *out, size_t capacity)
 {

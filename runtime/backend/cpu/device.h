@@ -30,9 +30,6 @@ enum remat_status remat_cpu_open(const struct remat_device_config *config, struc
 void remat_cpu_close(struct remat_device *device);
 void remat_cpu_describe(struct remat_device *device, struct remat_device_info *out);
 
-/* A `supports`: all operands are row-major f32. */
-bool remat_cpu_is_f32(struct remat_device *device, const struct remat_kernel_spec *spec);
-
 /* The best instruction set of this processor that kernels were compiled for. */
 enum remat_isa remat_cpu_best_isa(void);
 

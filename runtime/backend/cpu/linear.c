@@ -1,5 +1,6 @@
 /* Linear layers: y = x w' + b, dx = dy w, dw = dy' x, db = column sums of dy. */
 #include "runtime/backend/cpu/cpu.h"
+#include "runtime/backend/cpu/loops.h"
 
 #include "runtime/backend/cpu/gemm.h"
 #include "runtime/backend/cpu/share.h"
