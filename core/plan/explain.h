@@ -10,7 +10,8 @@ struct remat_explain_options {
     bool instructions; /* list every instruction with its operands' addresses */
 };
 
-/* Writes to `stream` (borrowed); fails only if writing fails. */
+/* Writes to `stream` (borrowed). Refuses a plan that does not verify (REMAT_BAD_DATA); fails with REMAT_IO if writing
+ * fails. */
 REMAT_MUST_CHECK enum remat_status remat_plan_explain(const struct remat_task_graph *graph,
                                                       const struct remat_plan *plan,
                                                       const struct remat_explain_options *options, FILE *stream,

@@ -1,0 +1,193 @@
+#include "core/plan/explain.h"
+
+#include "core/base/size.h"
+#include "core/plan/explain_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct remat_explain_text remat_explain_bytes(int64_t bytes)
+{
+    struct remat_explain_text out;
+    remat_size_format(bytes, out.text, sizeof out.text);
+    return out;
+}
+
+struct remat_explain_text remat_explain_time(double ns)
+{
+    static const struct {
+        double ns;
+        const char *text;
+    } units[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}};
+    struct remat_explain_text out;
+    int i = 0;
+    while (i < 3 && ns < units[i].ns)
+        i++;
+    snprintf(out.text, sizeof out.text, i < 3 ? "%.2f %s" : "%.0f %s", ns / units[i].ns, units[i].text);
+    return out;
+}
+
+static const struct remat_task *task_at(const struct remat_explain *explain, int32_t at)
+{
+    return &explain->graph->tasks[explain->plan->instructions[at].task];
+}
+
+bool remat_explain_repeats(const struct remat_explain *explain, int32_t at)
+{
+    const struct remat_instruction *instruction = &explain->plan->instructions[at];
+    return instruction->kind == REMAT_RUN &&
+           (task_at(explain, at)->position < 0 || explain->first_run[instruction->task] < at);
+}
+
+int64_t remat_explain_cost_ns(const struct remat_explain *explain, int32_t at)
+{
+    const struct remat_instruction *instruction = &explain->plan->instructions[at];
+    const struct remat_task *task;
+    if (instruction->kind != REMAT_RUN)
+        return 0;
+    task = task_at(explain, at);
+    return task->options[instruction->option].time_ns *
+           (task->section == REMAT_MICRO ? explain->graph->micro_count : 1);
+}
+
+int32_t remat_explain_overwrites(const struct remat_explain *explain, int32_t at, int32_t output)
+{
+    const struct remat_instruction *instruction = &explain->plan->instructions[at];
+    const struct remat_view *made = &explain->plan->views[instruction->outputs[output]];
+    int32_t k;
+    for (k = 0; k < task_at(explain, at)->inputs_count; k++) {
+        const struct remat_view *read = &explain->plan->views[instruction->inputs[k]];
+        if (read->buffer == made->buffer && read->offset == made->offset)
+            return k;
+    }
+    return -1;
+}
+
+static void note_uses(struct remat_explain *explain, int32_t at)
+{
+    const struct remat_instruction *instruction = &explain->plan->instructions[at];
+    int32_t k;
+    if (instruction->kind != REMAT_RUN)
+        return;
+    if (explain->first_run[instruction->task] < 0)
+        explain->first_run[instruction->task] = at;
+    for (k = 0; k < task_at(explain, at)->inputs_count; k++)
+        explain->last_read[instruction->inputs[k]] = at;
+    for (k = 0; k < task_at(explain, at)->outputs_count; k++) {
+        int32_t view = instruction->outputs[k], value = task_at(explain, at)->outputs[k];
+        explain->made[view] = explain->last_read[view] = at;
+        if (explain->first_made[value] < 0)
+            explain->first_made[value] = at;
+    }
+}
+
+static enum remat_status note_all(struct remat_explain *explain, struct remat_error *err)
+{
+    const struct remat_plan *plan = explain->plan;
+    int32_t i;
+    REMAT_TRY(REMAT_ALLOC(explain->made, plan->views_count, err));
+    REMAT_TRY(REMAT_ALLOC(explain->last_read, plan->views_count, err));
+    REMAT_TRY(REMAT_ALLOC(explain->first_made, explain->graph->values_count, err));
+    REMAT_TRY(REMAT_ALLOC(explain->first_run, explain->graph->tasks_count, err));
+    REMAT_TRY(REMAT_ALLOC(explain->live_bytes, (int64_t)plan->instructions_count + 1, err));
+    memset(explain->made, 0xff, (size_t)plan->views_count * sizeof *explain->made);
+    memset(explain->last_read, 0xff, (size_t)plan->views_count * sizeof *explain->last_read);
+    memset(explain->first_made, 0xff, (size_t)explain->graph->values_count * sizeof *explain->first_made);
+    memset(explain->first_run, 0xff, (size_t)explain->graph->tasks_count * sizeof *explain->first_run);
+    for (i = 0; i < plan->instructions_count; i++)
+        note_uses(explain, i);
+    explain->live_bytes[0] = explain->graph->staging_bytes;
+    for (i = 0; i < plan->buffers_count; i++) {
+        explain->live_bytes[plan->buffers[i].begin] += plan->buffers[i].bytes;
+        explain->live_bytes[plan->buffers[i].end + 1] -= plan->buffers[i].bytes;
+    }
+    for (i = 1; i <= plan->instructions_count; i++)
+        explain->live_bytes[i] += explain->live_bytes[i - 1];
+    return REMAT_OK;
+}
+
+static void write_memory(const struct remat_explain *explain)
+{
+    const struct remat_plan *plan = explain->plan;
+    fprintf(explain->stream, "Plan of %s by %s\n", explain->graph->name[0] ? explain->graph->name : "a task graph",
+            plan->solver[0] ? plan->solver : "an unnamed solver");
+    fprintf(explain->stream, "  arena        %s (%lld bytes)", remat_explain_bytes(plan->arena_bytes).text,
+            (long long)plan->arena_bytes);
+    if (plan->budget_bytes != INT64_MAX)
+        fprintf(explain->stream, ", budget %s", remat_explain_bytes(plan->budget_bytes).text);
+    fprintf(explain->stream, "\n  live peak    %s, fragmentation %.4f\n",
+            remat_explain_bytes(plan->live_peak_bytes).text,
+            plan->live_peak_bytes > 0 ? (double)plan->arena_bytes / (double)plan->live_peak_bytes : 1.0);
+    fprintf(explain->stream, "  persistent   %s beside the arena; staging %s inside it\n",
+            remat_explain_bytes(explain->graph->persistent_bytes).text,
+            remat_explain_bytes(explain->graph->staging_bytes).text);
+}
+
+static void write_time(const struct remat_explain *explain)
+{
+    const struct remat_plan *plan = explain->plan;
+    double step = (double)plan->predicted_step_ns, keep_all = (double)plan->keep_all_step_ns;
+    fprintf(explain->stream, "  step         %s %s", remat_explain_time(step).text,
+            explain->graph->measured ? "from measured tasks" : "estimated");
+    if (keep_all > 0)
+        fprintf(explain->stream, ", %+.2f %% of keep-all's %s", 100 * (step / keep_all - 1),
+                remat_explain_time(keep_all).text);
+    fputc('\n', explain->stream);
+    if (plan->lower_bound_ns > 0)
+        fprintf(explain->stream, "  lower bound  %s, gap %.2f %%\n",
+                remat_explain_time((double)plan->lower_bound_ns).text, 100 * (step / (double)plan->lower_bound_ns - 1));
+}
+
+static void write_counts(const struct remat_explain *explain)
+{
+    int32_t at, k, repeats = 0, in_place = 0;
+    int64_t extra_ns = 0, in_place_bytes = 0;
+    for (at = 0; at < explain->plan->instructions_count; at++) {
+        if (explain->plan->instructions[at].kind != REMAT_RUN)
+            continue;
+        if (remat_explain_repeats(explain, at)) {
+            repeats++;
+            extra_ns += remat_explain_cost_ns(explain, at);
+        }
+        for (k = 0; k < task_at(explain, at)->outputs_count; k++)
+            if (remat_explain_overwrites(explain, at, k) >= 0) {
+                in_place++;
+                in_place_bytes += explain->graph->values[task_at(explain, at)->outputs[k]].bytes;
+            }
+    }
+    fprintf(explain->stream, "  runs         %d, of which %d recompute and cost %s\n",
+            explain->plan->instructions_count, repeats, remat_explain_time((double)extra_ns).text);
+    fprintf(explain->stream, "  in place     %d outputs over their inputs, %s in all\n", in_place,
+            remat_explain_bytes(in_place_bytes).text);
+}
+
+static enum remat_status explain_all(struct remat_explain *explain, const struct remat_explain_options *options,
+                                     struct remat_error *err)
+{
+    REMAT_TRY(note_all(explain, err));
+    write_memory(explain);
+    write_time(explain);
+    write_counts(explain);
+    REMAT_TRY(remat_explain_blocks(explain, err));
+    REMAT_TRY(remat_explain_peak(explain, err));
+    if (options && options->instructions)
+        remat_explain_instructions(explain);
+    if (fflush(explain->stream) != 0 || ferror(explain->stream))
+        return remat_fail(err, REMAT_IO, "explain: cannot write the text");
+    return REMAT_OK;
+}
+
+enum remat_status remat_plan_explain(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                                     const struct remat_explain_options *options, FILE *stream, struct remat_error *err)
+{
+    struct remat_explain explain = {.graph = graph, .plan = plan, .stream = stream};
+    enum remat_status status;
+    REMAT_TRY(remat_plan_verify(graph, plan, err));
+    status = explain_all(&explain, options, err);
+    free(explain.made);
+    free(explain.last_read);
+    free(explain.first_made);
+    free(explain.first_run);
+    free(explain.live_bytes);
+    return status;
+}

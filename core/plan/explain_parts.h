@@ -1,0 +1,34 @@
+/* What the parts of explain share: when each view is made and last read, and how numbers are written. */
+#ifndef REMAT_CORE_PLAN_EXPLAIN_PARTS_H
+#define REMAT_CORE_PLAN_EXPLAIN_PARTS_H
+
+#include "core/plan/explain.h"
+
+struct remat_explain {
+    const struct remat_task_graph *graph;
+    const struct remat_plan *plan; /* verified */
+    FILE *stream;
+    int32_t *made, *last_read; /* per view: instructions; last_read = made if nobody reads it; -1 for scratch */
+    int32_t *first_made;       /* per value: instruction */
+    int32_t *first_run;        /* per task: instruction, or -1 */
+    int64_t *live_bytes;       /* per instruction */
+};
+
+struct remat_explain_text {
+    char text[32];
+};
+struct remat_explain_text remat_explain_bytes(int64_t bytes);
+struct remat_explain_text remat_explain_time(double ns);
+
+/* Whether the instruction recomputes: an alternate, or not the first run of its task. */
+bool remat_explain_repeats(const struct remat_explain *explain, int32_t at);
+/* Time of an instruction in a step: in the micro section once a micro step. */
+int64_t remat_explain_cost_ns(const struct remat_explain *explain, int32_t at);
+/* The input that output j of an instruction overwrites, or -1. */
+int32_t remat_explain_overwrites(const struct remat_explain *explain, int32_t at, int32_t output);
+
+REMAT_MUST_CHECK enum remat_status remat_explain_blocks(const struct remat_explain *explain, struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_explain_peak(const struct remat_explain *explain, struct remat_error *err);
+void remat_explain_instructions(const struct remat_explain *explain);
+
+#endif
