@@ -1,0 +1,97 @@
+/* Sublinear checkpointing: T. Chen, B. Xu, C. Zhang, C. Guestrin, "Training Deep Nets with Sublinear Memory Cost",
+ * arXiv 1604.06174. What passes between segments of k blocks is kept; the inside of a segment is made again when its
+ * backward part begins, except for the last one, which is kept. Every k is tried, as is keep-all. */
+#include "solver/methods.h"
+#include "solver/partition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct search {
+    const struct remat_task_graph *graph;
+    struct remat_partition partition;
+    struct remat_model model;
+    struct remat_retention work;
+    struct remat_incumbent best;
+};
+
+static bool crosses_segment(const struct remat_partition *p, int32_t value, int32_t k)
+{
+    int32_t next = (p->block[value] / k + 1) * k;
+    return remat_partition_crosses(p, value, next);
+}
+
+static void hold_segments(const struct search *s, int32_t k, struct remat_hold *holds)
+{
+    const struct remat_partition *p = &s->partition;
+    int32_t v;
+    for (v = 0; v < s->graph->values_count; v++) {
+        int32_t end, begin = p->producer[v];
+        if (begin >= p->turn)
+            continue;
+        end = (p->block[v] / k + 1) * k; /* one past the segment's last block */
+        if (end < p->count && !crosses_segment(p, v, k))
+            begin = p->backward[end];
+        remat_hold_add(&holds[v], begin, p->last_use[v]);
+    }
+}
+
+static enum remat_status offer(struct search *s, int32_t k, int64_t budget_bytes, struct remat_error *err)
+{
+    struct remat_hold *holds = NULL;
+    struct remat_schedule schedule = {0};
+    enum remat_status status;
+    REMAT_TRY_GOTO(remat_partition_holds(s->graph, &s->partition, &holds, err), done);
+    hold_segments(s, k, holds);
+    REMAT_TRY_GOTO(remat_retention_settle(&s->work, s->graph->order, s->graph->order_count, holds, err), done);
+    REMAT_TRY_GOTO(remat_retention_schedule(&s->work, &schedule, err), done);
+    status = remat_incumbent_offer(s->graph, &s->best, budget_bytes, &schedule, err);
+done:
+    remat_schedule_free(&schedule);
+    free(holds);
+    return status;
+}
+
+static enum remat_status try_all(struct search *s, int64_t budget_bytes, struct remat_error *err)
+{
+    int32_t k;
+    REMAT_TRY(remat_partition_make(s->graph, &s->partition, err));
+    REMAT_TRY(remat_model_of_graph(s->graph, &s->model, err));
+    REMAT_TRY(remat_retention_init(&s->work, &s->model, err));
+    for (k = 1; k <= s->partition.count; k++) /* the last is keep-all */
+        REMAT_TRY(offer(s, k, budget_bytes, err));
+    return REMAT_OK;
+}
+
+static enum remat_status search(const struct remat_task_graph *graph, int64_t budget_bytes, struct remat_schedule *out,
+                                struct remat_error *err)
+{
+    struct search s = {.graph = graph};
+    enum remat_status status = try_all(&s, budget_bytes, err);
+    *out = s.best.schedule;
+    remat_retention_free(&s.work);
+    remat_model_free(&s.model);
+    remat_partition_free(&s.partition);
+    return status;
+}
+
+enum remat_status remat_sqrt_smallest(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+                                      struct remat_schedule *out, struct remat_error *err)
+{
+    (void)options;
+    return search(graph, 0, out, err);
+}
+
+enum remat_status remat_sqrt_solve(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+                                   struct remat_schedule *out, struct remat_error *err)
+{
+    struct remat_schedule smallest = {0};
+    enum remat_status status = search(graph, options->budget_bytes > 0 ? options->budget_bytes : 1, out, err);
+    if (status != REMAT_OK || out->count > 0 || graph->order_count == 0)
+        return status;
+    status = search(graph, 0, &smallest, err);
+    if (status == REMAT_OK)
+        status = remat_report_infeasible(graph, "sqrt", options->budget_bytes, &smallest, err);
+    remat_schedule_free(&smallest);
+    return status;
+}
