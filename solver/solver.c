@@ -7,9 +7,11 @@
 #include <string.h>
 #include <time.h>
 
-const struct remat_solver remat_solvers[] = {{"keep-all", "keeps every value until its last use; recomputes nothing",
-                                              remat_keep_all_solve, remat_keep_all_smallest},
-                                             {NULL, NULL, NULL, NULL}};
+const struct remat_solver remat_solvers[] = {
+    {"keep-all", "keeps every value until its last use; recomputes nothing", remat_keep_all_solve,
+     remat_keep_all_smallest},
+    {"sqrt", "keeps what passes between segments of k blocks; the best k", remat_sqrt_solve, remat_sqrt_smallest},
+    {NULL, NULL, NULL, NULL}};
 
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8 };
 
