@@ -66,9 +66,10 @@ REMAT_MUST_CHECK enum remat_status remat_plan_schedule(const struct remat_plan *
 
 /* Checks a plan by abstract interpretation, sharing no code with schedule, layout or solvers: every read is live, of
  * the right value and of the right version; every task of the order runs, in order; tasks that write cells run exactly
- * once; outputs over inputs only where permitted and dying; no two live ranges overlap; scratch is at least what the
- * option asks; peak <= arena
- * <= budget; the recorded numbers are true. REMAT_BAD_DATA names the first violation. */
+ * once; options are of the numerics class of option 0; outputs over inputs only where permitted and dying; no two live
+ * ranges overlap; scratch is at least what the option asks; buffers are exactly as long-lived and large as their uses;
+ * peak <= arena <= budget; the recorded numbers are true, times included: a plan from another profile is refused.
+ * REMAT_BAD_DATA names the first violation. */
 REMAT_MUST_CHECK enum remat_status remat_plan_verify(const struct remat_task_graph *graph,
                                                      const struct remat_plan *plan, struct remat_error *err);
 

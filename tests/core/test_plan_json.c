@@ -153,7 +153,7 @@ static void damaged_files_never_crash(void **state)
     assert_int_equal(remat_plan_from_json(original, "p", &plan, &err), REMAT_OK);
     hash = remat_plan_hash(&plan);
     remat_plan_free(&plan);
-    for (round = 0; round < 3000; round++) {
+    for (round = 0; round < 1000; round++) {
         char *copy = malloc(length + 1);
         size_t kept = round % 3 == 0 ? (size_t)random_below(&stream, (int32_t)length) : length, k;
         json_t *json;
@@ -171,7 +171,7 @@ static void damaged_files_never_crash(void **state)
         json_decref(json);
         free(copy);
     }
-    assert_true(read > 100);
+    assert_true(read > 50);
     free(text);
     json_decref(original);
 }
