@@ -202,7 +202,7 @@ static void fill_staging(struct support_run *run, const struct remat_task_graph 
     }
 }
 
-void support_run_step(struct support_run *run, const struct remat_task_graph *graph, int64_t step)
+void support_run_step(struct support_run *run, const struct remat_task_graph *graph, int64_t step, int64_t *micro_steps)
 {
     struct remat_step_record record = {.seed = 3, .step = step, .micro_count = graph->micro_count};
     struct remat_error err;
@@ -211,6 +211,8 @@ void support_run_step(struct support_run *run, const struct remat_task_graph *gr
     for (int32_t micro = 0; micro < graph->micro_count; micro++) {
         int64_t batch = step * graph->micro_count + micro;
         record.micro = micro;
+        if (micro_steps)
+            *micro_steps = batch;
         fill_staging(run, graph, (int32_t)(batch % 2), batch);
         support_ok(remat_exec_micro(run->exec, (int32_t)(batch % 2), &record, &err), &err);
     }

@@ -23,8 +23,9 @@ void support_run_open(const struct remat_backend *backend, struct remat_device *
                       const struct remat_task_graph *graph, const struct remat_plan *plan,
                       const struct remat_exec_options *options, struct support_run *run);
 void support_run_close(struct support_run *run);
-/* One step on batch number `step`. */
-void support_run_step(struct support_run *run, const struct remat_task_graph *graph, int64_t step);
+/* One step on its own batches; *micro_steps (may be NULL) counts the micro steps as they begin, from 0. */
+void support_run_step(struct support_run *run, const struct remat_task_graph *graph, int64_t step,
+                      int64_t *micro_steps);
 
 /* Fails the test with the message. */
 void support_ok(enum remat_status status, const struct remat_error *err);

@@ -134,7 +134,7 @@ static uint64_t train(struct fixture *f, const struct remat_plan *plan, const st
     uint64_t hash;
     support_run_open(&f->backend, f->device, &f->graph, plan, options, &run);
     for (int64_t step = 0; step < STEPS; step++)
-        support_run_step(&run, &f->graph, step);
+        support_run_step(&run, &f->graph, step, NULL);
     remat_exec_measured(run.exec, measure);
     hash = remat_state_hash(&run.state);
     assert_true(((double *)remat_state_find(&run.state, "metrics")->data)[1] == (double)(STEPS * ROWS));
@@ -264,7 +264,7 @@ static void test_observer_sees_every_run(void **state)
     const struct remat_exec_options options = {.observe = observe, .context = &seen, .time = true, .poison = true};
     struct support_run run;
     support_run_open(&f->backend, f->device, &f->graph, &f->recompute, &options, &run);
-    support_run_step(&run, &f->graph, 0);
+    support_run_step(&run, &f->graph, 0, NULL);
     assert_int_equal(seen.count, f->recompute.instructions_count);
     assert_true(seen.ordered && seen.finite);
     for (int32_t i = 0; i < f->recompute.instructions_count; i++)
