@@ -213,3 +213,15 @@ void op_cases_text(struct op_cases *cases)
     attention(cases, 1, 130, 3, 32);
     attention(cases, 1, 65, 1, 80);
 }
+
+void op_cases_large_text(struct op_cases *cases)
+{
+    linear(cases, 200, 128, 257, true);
+    loss(cases, 64, 1000, 0.1f);
+    classifier(cases, 2, 80, 64, 500, 64);
+    embedding(cases, 4, 100, 300, 128, true);
+    layernorm(cases, 300, 256, true);
+    gelu(cases, 100, 1000);
+    dropout(cases, 100, 1001, 0.1f);
+    attention(cases, 1, 256, 2, 32);
+}
