@@ -14,6 +14,7 @@
 
 enum op_fill {
     OP_NORMAL,   /* mean 0, deviation 1 */
+    OP_SMALL,    /* mean 0, deviation 1/8: weights before an exponential, which magnifies its argument's errors */
     OP_COARSE,   /* multiples of 1/2: many equal values */
     OP_POSITIVE, /* in [0.5, 1.5) */
     OP_INDEX,    /* integers in [least, limit) */

@@ -50,7 +50,7 @@ static void classifier(struct op_cases *cases, int64_t batch, int64_t length, in
     struct remat_op_attr attr = {.chunk_rows = chunk_rows, .smoothing = 0.1f}, plain = {.chunk_rows = chunk_rows};
     int h = op_slot_add(c, OP_NORMAL, OP_DIMS(batch, length, columns));
     int targets = op_slot_add_indices(c, -1, (int32_t)classes, OP_DIMS(batch, length));
-    int w = op_slot_add(c, OP_NORMAL, OP_DIMS(classes, columns));
+    int w = op_slot_add(c, OP_SMALL, OP_DIMS(classes, columns));
     int metrics = op_slot_add_typed(c, OP_POSITIVE, REMAT_F64, OP_DIMS(4));
     int counted = op_slot_add_typed(c, OP_POSITIVE, REMAT_F64, OP_DIMS(4));
     int dh = op_slot_add(c, OP_COMPUTED, OP_DIMS(batch, length, columns));
