@@ -114,11 +114,11 @@ struct remat_lower_options remat_recipe_lower(const struct remat_recipe *recipe,
     return options;
 }
 
-void remat_recipe_normalize(const struct remat_recipe *recipe, struct remat_layer_graph *layers)
+void remat_normalization(bool normalize, float mean[4], float std[4])
 {
-    for (int32_t c = 0; c < 3 && recipe->normalize; c++) {
-        layers->feed_mean[c] = cifar10_mean[c];
-        layers->feed_std[c] = cifar10_std[c];
+    for (int32_t c = 0; c < 4; c++) {
+        mean[c] = normalize && c < 3 ? cifar10_mean[c] : 0;
+        std[c] = normalize && c < 3 ? cifar10_std[c] : 0;
     }
 }
 

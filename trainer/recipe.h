@@ -8,6 +8,7 @@
 #include "trainer/schedule.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct remat_recipe {
     const char *name, *summary;
@@ -35,8 +36,8 @@ REMAT_MUST_CHECK enum remat_status remat_recipe_check(const struct remat_recipe 
 /* What lowering needs of it. */
 struct remat_lower_options remat_recipe_lower(const struct remat_recipe *recipe, enum remat_mode mode,
                                               int32_t micro_count);
-/* The normalisation of a model's image input, into layers->feed_mean and feed_std. */
-void remat_recipe_normalize(const struct remat_recipe *recipe, struct remat_layer_graph *layers);
+/* The normalisation of CIFAR-10's images per channel, as lowering takes it; zeros without. */
+void remat_normalization(bool normalize, float mean[4], float std[4]);
 /* Every number that changes the course of training, for manifests and logs. NULL if out of memory. */
 json_t *remat_recipe_to_json(const struct remat_recipe *recipe);
 

@@ -1,0 +1,92 @@
+#include "trainer/planning.h"
+
+#include "solver/solver.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static enum remat_status solve(const char *solver_name, const struct remat_task_graph *graph,
+                               const struct remat_solve_options *options, struct remat_plan *out,
+                               struct remat_error *err)
+{
+    const struct remat_solver *solver;
+    REMAT_TRY(remat_solver_find(solver_name, &solver, err));
+    return remat_solve(graph, solver, options, out, err);
+}
+
+static enum remat_status keep_all(const struct remat_task_graph *graph, int64_t budget_bytes, struct remat_plan *out,
+                                  struct remat_error *err)
+{
+    struct remat_solve_options options = {.budget_bytes = budget_bytes, .threads = 1};
+    return solve("keep-all", graph, &options, out, err);
+}
+
+static enum remat_status keep_all_bytes(const struct remat_task_graph *graph, int64_t *out, struct remat_error *err)
+{
+    struct remat_plan plan = {0};
+    enum remat_status status = keep_all(graph, INT64_MAX, &plan, err);
+    *out = plan.arena_bytes;
+    remat_plan_free(&plan);
+    return status;
+}
+
+enum remat_status remat_planning_budget(const struct remat_planning *planning, const struct remat_task_graph *graph,
+                                        int64_t *out, struct remat_error *err)
+{
+    int64_t whole = 0;
+    *out = INT64_MAX;
+    if (planning->budget) {
+        if (planning->budget->fraction >= 0)
+            REMAT_TRY(keep_all_bytes(graph, &whole, err));
+        *out = remat_size_resolve(*planning->budget, whole);
+    }
+    if (planning->memory_bytes > 0 && planning->memory_bytes - graph->persistent_bytes < *out)
+        *out = planning->memory_bytes - graph->persistent_bytes;
+    if (*out > 0)
+        return REMAT_OK;
+    return remat_fail(
+        err, REMAT_INFEASIBLE,
+        "%s: parameters and optimizer state alone take %lld bytes; nothing of the %lld is left for the step",
+        graph->name, (long long)graph->persistent_bytes, (long long)planning->memory_bytes);
+}
+
+/* A deep copy, by way of the plan's own JSON. */
+static enum remat_status copy_plan(const struct remat_plan *plan, struct remat_plan *out, struct remat_error *err)
+{
+    json_t *json = remat_plan_to_json(plan);
+    enum remat_status status;
+    if (!json)
+        return remat_fail(err, REMAT_OUT_OF_MEMORY, "out of host memory for a plan");
+    status = remat_plan_from_json(json, "the given plan", out, err);
+    json_decref(json);
+    return status;
+}
+
+enum remat_status remat_planning_train(const struct remat_planning *planning, const struct remat_task_graph *graph,
+                                       struct remat_plan *out, int64_t *budget_bytes, struct remat_error *err)
+{
+    struct remat_solve_options options = {
+        .time_limit_seconds = planning->time_limit_seconds, .seed = planning->seed, .threads = 1};
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(remat_planning_budget(planning, graph, budget_bytes, err));
+    if (planning->plan) {
+        REMAT_TRY(copy_plan(planning->plan, out, err));
+        if (out->arena_bytes > *budget_bytes)
+            return remat_fail(err, REMAT_INFEASIBLE, "the given plan needs an arena of %lld bytes; the budget is %lld",
+                              (long long)out->arena_bytes, (long long)*budget_bytes);
+        return REMAT_OK;
+    }
+    if (*budget_bytes == INT64_MAX)
+        return keep_all(graph, INT64_MAX, out, err);
+    options.budget_bytes = *budget_bytes;
+    return solve(planning->solver ? planning->solver : "chain", graph, &options, out, err);
+}
+
+enum remat_status remat_planning_eval(const struct remat_task_graph *graph, int64_t budget_bytes,
+                                      struct remat_plan *out, struct remat_error *err)
+{
+    enum remat_status status = keep_all(graph, budget_bytes, out, err);
+    if (status == REMAT_INFEASIBLE)
+        remat_error_prefix(err, "evaluation does not fit into the training budget");
+    return status;
+}
