@@ -62,6 +62,7 @@ static const struct option options[] = {
     {"no-augment", NULL, "no crops and flips", FLAG, AT(augment_off), 0, 0},
     {"epochs", "N", "epochs to train", INTEGER, AT(epochs), 1, 1 << 20},
     {"steps", "N", "steps to run", INTEGER, AT(steps), 1, 1 << 30},
+    {"log-every", "N", "steps between log lines (1)", INTEGER, AT(log_every), 1, 1 << 30},
     {"save-every", "E", "epochs between checkpoints", INTEGER, AT(save_every), 1, 1 << 20},
     {"checkpoint", "DIR", "folder of checkpoints", TEXT, AT(checkpoint), 0, 0},
     {"resume", NULL, "continue from the newest valid checkpoint", FLAG, AT(resume), 0, 0},

@@ -3,6 +3,7 @@
 #include "core/base/memory.h"
 #include "profiler/cache.h"
 #include "runtime/exec/memory.h"
+#include "trainer/planning.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,40 +98,17 @@ enum remat_status cli_solver(const struct cli_args *args, const struct remat_sol
     return remat_solver_find(args->solver ? args->solver : "chain", out, err);
 }
 
-static enum remat_status keep_all_bytes(const struct remat_task_graph *graph, int64_t *out, struct remat_error *err)
-{
-    struct remat_solve_options options = {.budget_bytes = INT64_MAX};
-    const struct remat_solver *keep_all;
-    struct remat_plan plan = {0};
-    enum remat_status status;
-    REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
-    status = remat_solve(graph, keep_all, &options, &plan, err);
-    *out = plan.arena_bytes;
-    remat_plan_free(&plan);
-    return status;
-}
-
 enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_task_graph *graph,
                                     struct remat_solve_options *out, struct remat_error *err)
 {
-    int64_t whole = 0;
+    struct remat_planning planning = {.budget = args->budget_given ? &args->budget : NULL};
     *out = (struct remat_solve_options){.budget_bytes = INT64_MAX,
                                         .time_limit_seconds = args->time_limit_seconds,
                                         .seed = (uint64_t)args->seed,
                                         .threads = args->threads ? (int32_t)args->threads : 1};
-    if (args->budget_given && args->budget.fraction >= 0)
-        REMAT_TRY(keep_all_bytes(graph, &whole, err));
-    if (args->budget_given)
-        out->budget_bytes = remat_size_resolve(args->budget, whole);
-    if (args->memory_given) {
-        int64_t left = remat_size_resolve(args->memory, remat_available_bytes()) - graph->persistent_bytes;
-        if (left <= 0)
-            return remat_fail(err, REMAT_INFEASIBLE,
-                              "--memory: parameters and optimizer state alone take %lld bytes; give more than that",
-                              (long long)graph->persistent_bytes);
-        out->budget_bytes = left < out->budget_bytes ? left : out->budget_bytes;
-    }
-    return REMAT_OK;
+    if (args->memory_given)
+        planning.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
+    return remat_planning_budget(&planning, graph, &out->budget_bytes, err);
 }
 
 void cli_progress(void *context, const char *what, double fraction)

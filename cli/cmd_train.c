@@ -1,0 +1,296 @@
+/* remat train and remat eval. */
+#include "bench/results.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "core/base/json.h"
+#include "profiler/cache.h"
+#include "report/report.h"
+#include "runtime/exec/memory.h"
+#include "trainer/evaluate.h"
+#include "trainer/interrupt.h"
+#include "trainer/train.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the recipe: a preset, changed by what is given -------------------------------------------------------------- */
+
+static enum remat_status parse_milestones(const char *text, struct remat_rate *rate, struct remat_error *err)
+{
+    rate->milestones_count = 0;
+    while (*text) {
+        char *end;
+        long epoch = strtol(text, &end, 10);
+        if (end == text || epoch < 1 || epoch > 1 << 20 || (*end && *end != ',') ||
+            rate->milestones_count == REMAT_MAX_MILESTONES)
+            return remat_fail(err, REMAT_USAGE, "--milestones: expected at most %d epochs such as 20,40,60",
+                              (int)REMAT_MAX_MILESTONES);
+        rate->milestones[rate->milestones_count++] = (int32_t)epoch;
+        text = *end ? end + 1 : end;
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status change_rate(const struct cli_args *args, struct remat_rate *rate, struct remat_error *err)
+{
+    if (args->lr_schedule)
+        REMAT_TRY(remat_rate_parse(args->lr_schedule, &rate->kind, err));
+    if (args->milestones)
+        REMAT_TRY(parse_milestones(args->milestones, rate, err));
+    if (args->learning_rate > 0)
+        rate->peak = args->learning_rate;
+    if (args->min_rate >= 0)
+        rate->floor = args->min_rate;
+    if (args->gamma >= 0)
+        rate->gamma = args->gamma;
+    if (args->warmup_epochs >= 0) {
+        rate->warmup_epochs = args->warmup_epochs;
+        rate->warmup_steps = 0;
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status change_optimizer(const struct cli_args *args, struct remat_recipe *recipe,
+                                          struct remat_error *err)
+{
+    struct remat_lower_options defaults;
+    if (args->optimizer) {
+        if (strcmp(args->optimizer, "sgd") != 0 && strcmp(args->optimizer, "adamw") != 0)
+            return remat_fail(err, REMAT_USAGE, "--optimizer: expected sgd or adamw, found \"%s\"", args->optimizer);
+        recipe->optimizer = strcmp(args->optimizer, "sgd") == 0 ? REMAT_SGD : REMAT_ADAMW;
+        defaults = remat_lower_defaults(REMAT_TRAIN, recipe->optimizer);
+        recipe->momentum = defaults.momentum;
+        recipe->beta1 = defaults.beta1;
+        recipe->beta2 = defaults.beta2;
+        recipe->epsilon = defaults.epsilon;
+    }
+    if (args->momentum >= 0)
+        recipe->momentum = (float)args->momentum;
+    if (args->weight_decay >= 0)
+        recipe->weight_decay = (float)args->weight_decay;
+    if (args->smoothing >= 0)
+        recipe->smoothing = (float)args->smoothing;
+    if (args->max_norm >= 0)
+        recipe->max_norm = (float)args->max_norm;
+    recipe->nesterov |= args->nesterov;
+    return REMAT_OK;
+}
+
+static enum remat_status make_recipe(const struct cli_args *args, struct remat_recipe *out, struct remat_error *err)
+{
+    const struct remat_model *model;
+    const struct remat_recipe *preset;
+    REMAT_TRY(remat_model_find(args->positionals[0], &model, err));
+    REMAT_TRY(remat_recipe_find(args->recipe, model->kind, &preset, err));
+    *out = *preset;
+    REMAT_TRY(change_optimizer(args, out, err));
+    REMAT_TRY(change_rate(args, &out->rate, err));
+    if (args->batch)
+        out->batch = args->batch;
+    if (args->epochs || args->steps) {
+        out->epochs = args->epochs;
+        out->steps = args->steps;
+    }
+    if (args->augment_off)
+        memset(&out->augment, 0, sizeof out->augment);
+    return remat_recipe_check(out, err);
+}
+
+/* --- train ------------------------------------------------------------------------------------------------------- */
+
+static void set_data(const struct cli_args *args, struct remat_data_config *data)
+{
+    if (strcmp(args->data, "synthetic") == 0)
+        data->kind = "synthetic";
+    else
+        data->path = args->data;
+    data->seed = (uint64_t)args->seed;
+}
+
+static void print_result(const struct remat_train_result *result)
+{
+    char planned[32], measured[32], persistent[32];
+    printf("steps %lld, epochs %lld, train loss %.4f, test loss %.4f, test accuracy %.2f %%\n",
+           (long long)result->steps, (long long)result->epochs, result->train_loss, result->test_loss,
+           100 * result->test_accuracy);
+    printf("arena: planned %s, measured %s (%lld and %lld bytes); persistent %s; state %016llx\n",
+           remat_size_format(result->planned_bytes, planned, sizeof planned),
+           remat_size_format(result->measured_bytes, measured, sizeof measured), (long long)result->planned_bytes,
+           (long long)result->measured_bytes,
+           remat_size_format(result->persistent_bytes, persistent, sizeof persistent),
+           (unsigned long long)result->state_hash);
+}
+
+static json_t *result_json(const struct remat_train_result *result)
+{
+    json_t *json =
+        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:f}", "steps", (json_int_t)result->steps, "epochs",
+                  (json_int_t)result->epochs, "train_loss", result->train_loss, "test_loss", result->test_loss,
+                  "test_accuracy", result->test_accuracy, "planned_peak_bytes", (json_int_t)result->planned_bytes,
+                  "measured_peak_bytes", (json_int_t)result->measured_bytes, "persistent_bytes",
+                  (json_int_t)result->persistent_bytes, "seconds", result->seconds);
+    json_object_set_new(json, "state_hash", remat_json_from_hash(result->state_hash));
+    return json;
+}
+
+static enum remat_status train(const struct cli_args *args, struct remat_train_config *config, struct remat_error *err)
+{
+    struct remat_train_result result;
+    enum remat_status status, report_status = REMAT_OK;
+    config->stop = remat_interrupt_install();
+    status = remat_train(config, &result, err);
+    remat_interrupt_remove();
+    if (status != REMAT_OK && status != REMAT_INTERRUPTED)
+        return status;
+    if (args->json && status == REMAT_OK)
+        REMAT_TRY(cli_print_json(result_json(&result), err));
+    else
+        print_result(&result);
+    if (args->output)
+        report_status = remat_report(args->output, status == REMAT_OK ? err : NULL);
+    if (args->output && report_status == REMAT_OK && !args->json)
+        printf("%s/index.html\n", args->output);
+    return status == REMAT_OK ? report_status : status;
+}
+
+static enum remat_status run_train(const struct cli_args *args, struct remat_error *err)
+{
+    struct remat_train_config config = {0};
+    struct remat_task_graph graph;
+    struct remat_plan plan = {0};
+    char cache[512];
+    enum remat_status status = REMAT_OK;
+    if (!args->data)
+        return remat_fail(err, REMAT_USAGE, "train: expected --data DIR, --data FILE or --data synthetic");
+    remat_task_graph_init(&graph);
+    REMAT_TRY(cli_workload_config(args, &config.workload, err));
+    REMAT_TRY(make_recipe(args, &config.recipe, err));
+    set_data(args, &config.data);
+    if (!config.workload.profile.cache_path && remat_profile_cache_path(cache, sizeof cache))
+        config.workload.profile.cache_path = cache;
+    config.workload.times = args->analytic ? REMAT_TIMES_ROOFLINE : REMAT_TIMES_MEASURED;
+    config.planning = (struct remat_planning){.budget = args->budget_given ? &args->budget : NULL,
+                                              .solver = args->solver,
+                                              .time_limit_seconds = args->time_limit_seconds,
+                                              .seed = (uint64_t)args->seed};
+    if (args->memory_given)
+        config.planning.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
+    config.micro_count = (int32_t)args->accumulate;
+    config.seed = (uint64_t)args->seed;
+    config.folder = args->output;
+    config.save_epochs = args->save_every ? (int32_t)args->save_every : 1;
+    config.keep = args->keep_all_checkpoints ? 0 : 2;
+    config.log_steps = (int32_t)args->log_every;
+    config.resume = args->resume;
+    config.progress = args->json ? NULL : stderr;
+    if (args->plan) {
+        status = remat_load_plan(args->plan, &graph, &plan, err);
+        config.planning.plan = &plan;
+    }
+    if (status == REMAT_OK)
+        status = train(args, &config, err);
+    remat_plan_free(&plan);
+    remat_task_graph_free(&graph);
+    return status;
+}
+
+const struct cli_command cli_train = {
+    "train",
+    "MODEL --data DIR|FILE|synthetic [--budget SIZE|--memory SIZE] [-o DIR] ...",
+    "Trains a model within a memory budget",
+    "The step is profiled (or taken from the cache), the fastest plan within the budget is found, placed and "
+    "verified,\n"
+    "and only then the first step runs; the result is bitwise that of training without a budget. DIR gets the log, "
+    "the\n"
+    "plan, checkpoints and charts. SIGINT and SIGTERM finish the step, save and exit; --resume continues bit for bit.\n"
+    "A recipe is a named set of options; options given beside it change it.\n\n"
+    "examples:\n"
+    "  remat train resnet18 --data data/cifar10 --recipe reference --budget 50% -o out/cifar\n"
+    "  remat train gpt2 --layers 4 --width 128 --heads 4 --seq 64 --data text.txt --recipe char --budget 60% -o "
+    "out/text\n"
+    "  remat train resnet18 --data data/cifar10 --resume -o out/cifar\n",
+    "data recipe budget memory solver time-limit plan optimizer lr lr-schedule milestones gamma warmup min-lr momentum "
+    "nesterov weight-decay smoothing clip accumulate no-augment epochs steps save-every log-every keep-checkpoints "
+    "resume "
+    "output json " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS,
+    1,
+    1,
+    run_train};
+
+/* --- eval -------------------------------------------------------------------------------------------------------- */
+
+static void note(void *context, const char *text)
+{
+    (void)context;
+    fprintf(stderr, "remat: %s\n", text);
+}
+
+static void collect(void *context, const struct remat_evaluation *evaluation)
+{
+    json_array_append_new(context, json_pack("{s:I, s:I, s:f, s:f, s:I}", "step", (json_int_t)evaluation->step, "epoch",
+                                             (json_int_t)evaluation->epoch, "loss", evaluation->loss, "accuracy",
+                                             evaluation->accuracy, "rows", (json_int_t)evaluation->rows));
+}
+
+static void print_evaluations(const json_t *list)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach(list, i, row)
+    {
+        printf("step %8lld  epoch %4lld  loss %.4f  accuracy %.2f %%\n",
+               (long long)json_integer_value(json_object_get(row, "step")),
+               (long long)json_integer_value(json_object_get(row, "epoch")),
+               json_real_value(json_object_get(row, "loss")), 100 * json_real_value(json_object_get(row, "accuracy")));
+    }
+}
+
+static enum remat_status save_evaluations(const struct cli_args *args, json_t *list, struct remat_error *err)
+{
+    char path[512];
+    json_t *json = json_pack("{s:s, s:i, s:O}", "format", "remat-evaluation", "version", 1, "checkpoints", list);
+    enum remat_status status;
+    snprintf(path, sizeof path, "%s/evaluation.json", args->output);
+    status = remat_json_save(path, json, err);
+    json_decref(json);
+    return status == REMAT_OK ? remat_report(args->output, err) : status;
+}
+
+static enum remat_status run_eval(const struct cli_args *args, struct remat_error *err)
+{
+    struct remat_evaluate_config config = {.checkpoint = args->checkpoint,
+                                           .device = args->device,
+                                           .device_config = {.threads = (int32_t)args->threads},
+                                           .batch = args->batch,
+                                           .all = args->all,
+                                           .notes = {note, NULL}};
+    json_t *list;
+    enum remat_status status;
+    if (!args->checkpoint || !args->data)
+        return remat_fail(err, REMAT_USAGE, "eval: expected --checkpoint DIR and --data DIR");
+    set_data(args, &config.data);
+    list = json_array();
+    status = remat_evaluate(&config, collect, list, err);
+    if (status == REMAT_OK && args->output)
+        status = save_evaluations(args, list, err);
+    if (status == REMAT_OK && args->json)
+        return cli_print_json(list, err);
+    if (status == REMAT_OK)
+        print_evaluations(list);
+    json_decref(list);
+    return status;
+}
+
+const struct cli_command cli_eval = {
+    "eval",
+    "--checkpoint DIR --data DIR [--all] [-o DIR]",
+    "Loss and accuracy of checkpoints on the whole test set",
+    "DIR is a run's folder, a folder of checkpoints or one checkpoint; the newest valid one is taken, with --all "
+    "each.\n"
+    "With -o, evaluation.json and the chart of accuracy over epochs are written there.\n\n"
+    "example:\n  remat eval --checkpoint out/cifar --data data/cifar10 --all -o out/cifar\n",
+    "checkpoint data all batch device threads seed output json",
+    0,
+    0,
+    run_eval};
