@@ -138,6 +138,8 @@ static double draw(enum op_fill fill, struct remat_rng_block r)
     if (fill == OP_POSITIVE)
         return 0.5 + u[0];
     sum = (sum - 2) * 1.7320508075688772;
+    if (fill == OP_SMALL)
+        return sum / 8;
     return fill == OP_COARSE ? (double)(int)(2 * sum) / 2 : sum;
 }
 

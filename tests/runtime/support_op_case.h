@@ -14,6 +14,7 @@
 
 enum op_fill {
     OP_NORMAL,   /* mean 0, deviation 1 */
+    OP_SMALL,    /* mean 0, deviation 1/8: weights before an exponential, which magnifies its argument's errors */
     OP_COARSE,   /* multiples of 1/2: many equal values */
     OP_POSITIVE, /* in [0.5, 1.5) */
     OP_INDEX,    /* integers in [least, limit) */
@@ -83,10 +84,14 @@ struct op_cases {
 struct op_case *op_case_begin(struct op_cases *cases, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void op_cases_free(struct op_cases *cases);
 
-/* Every op at several shapes. */
+/* Every op at several shapes; the large ones, at which backends use several threads and blocks, are for comparisons:
+ * derivatives by differences would take long. */
 void op_cases_image(struct op_cases *cases);
 void op_cases_text(struct op_cases *cases);
 void op_cases_update(struct op_cases *cases);
+void op_cases_large_image(struct op_cases *cases);
+void op_cases_large_text(struct op_cases *cases);
+void op_cases_large_update(struct op_cases *cases);
 
 /* The spec of a call with the case's tensors. */
 struct remat_kernel_spec op_call_spec(const struct op_case *c, const struct op_call *call);
@@ -122,7 +127,9 @@ void op_call_run(const struct op_backend *b, const struct op_case *c, const stru
 
 /* The checks; they fail the running cmocka test. */
 void op_check_gradients(const struct op_backend *ref, const struct op_case *c);
-void op_check_call(const struct op_backend *ref, const struct op_backend *b, const struct op_case *c, int32_t index);
+/* Runs the call on ref, from `values` into `values`, and compares what `b` (NULL: nothing) makes of the same. */
+void op_check_call(const struct op_backend *ref, const struct op_backend *b, const struct op_case *c,
+                   const struct op_call *call, struct op_values *values);
 void op_check_twins(const struct op_backend *b, const struct op_case *c);
 
 #endif

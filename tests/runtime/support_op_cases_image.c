@@ -211,3 +211,19 @@ void op_cases_image(struct op_cases *cases)
     feed_images(cases, 1, 4, 4);
     feed_tokens(cases, 3, 7);
 }
+
+void op_cases_large_image(struct op_cases *cases)
+{
+    static const struct window wide = {1, 28, 28, 64, 32, 3, 3, 1, 1}, deep = {2, 7, 7, 192, 96, 1, 1, 1, 0},
+                               stem = {1, 40, 40, 3, 32, 7, 7, 2, 3}, pool = {2, 28, 28, 64, 0, 3, 3, 2, 1};
+    conv2d(cases, &wide);
+    conv2d(cases, &deep);
+    conv2d(cases, &stem);
+    maxpool(cases, &pool, OP_NORMAL);
+    avgpool(cases, 4, 14, 14, 128);
+    batchnorm(cases, 4, 20, 20, 33, 0);
+    batchnorm(cases, 4, 20, 20, 33, 3);
+    relu(cases, 100, 1000);
+    add(cases, 100, 1000);
+    feed_images(cases, 8, 56, 3);
+}

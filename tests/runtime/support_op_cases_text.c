@@ -50,7 +50,7 @@ static void classifier(struct op_cases *cases, int64_t batch, int64_t length, in
     struct remat_op_attr attr = {.chunk_rows = chunk_rows, .smoothing = 0.1f}, plain = {.chunk_rows = chunk_rows};
     int h = op_slot_add(c, OP_NORMAL, OP_DIMS(batch, length, columns));
     int targets = op_slot_add_indices(c, -1, (int32_t)classes, OP_DIMS(batch, length));
-    int w = op_slot_add(c, OP_NORMAL, OP_DIMS(classes, columns));
+    int w = op_slot_add(c, OP_SMALL, OP_DIMS(classes, columns));
     int metrics = op_slot_add_typed(c, OP_POSITIVE, REMAT_F64, OP_DIMS(4));
     int counted = op_slot_add_typed(c, OP_POSITIVE, REMAT_F64, OP_DIMS(4));
     int dh = op_slot_add(c, OP_COMPUTED, OP_DIMS(batch, length, columns));
@@ -212,4 +212,16 @@ void op_cases_text(struct op_cases *cases)
     attention(cases, 2, 64, 2, 64);
     attention(cases, 1, 130, 3, 32);
     attention(cases, 1, 65, 1, 80);
+}
+
+void op_cases_large_text(struct op_cases *cases)
+{
+    linear(cases, 200, 128, 257, true);
+    loss(cases, 64, 1000, 0.1f);
+    classifier(cases, 2, 80, 64, 500, 64);
+    embedding(cases, 4, 100, 300, 128, true);
+    layernorm(cases, 300, 256, true);
+    gelu(cases, 100, 1000);
+    dropout(cases, 100, 1001, 0.1f);
+    attention(cases, 1, 256, 2, 32);
 }

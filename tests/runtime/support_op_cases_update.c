@@ -72,3 +72,11 @@ void op_cases_update(struct op_cases *cases)
     adamw(cases, 7, 64, (struct remat_op_attr){.grad_in_cell = true}, 7);
     adamw(cases, 33, 13, (struct remat_op_attr){.weight_decay = 0.1f, .grad_in_cell = true, .max_norm = 0.25f}, 2);
 }
+
+void op_cases_large_update(struct op_cases *cases)
+{
+    accumulate(cases, 100, 1000, 1);
+    norm(cases, 100, 1000);
+    sgd(cases, 100, 1000, (struct remat_op_attr){.momentum = 0.9f, .nesterov = true, .weight_decay = 1e-4f});
+    adamw(cases, 100, 1000, (struct remat_op_attr){.weight_decay = 0.1f}, 5);
+}

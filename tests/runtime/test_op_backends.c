@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 /* Backends that must have every op. */
-static const char *const complete[] = {"ref", NULL};
+static const char *const complete[] = {"cpu", "ref", NULL};
 
 static struct op_backend ref, tested;
 
@@ -39,16 +39,18 @@ static bool has(const struct op_case *c, const struct op_call *call)
 static void check_case(void **state)
 {
     const struct op_case *c = *state;
+    struct op_values values;
     int32_t run = 0;
+    op_values_fill(c, &values);
     for (int32_t k = 0; k < c->calls_count; k++) {
-        bool present = has(c, &c->calls[k]);
+        const struct op_call *call = &c->calls[k];
+        bool present = has(c, call), check = present && op_call_wanted(call);
         if (!present && is_complete(tested.backend->name))
-            fail_msg("%s: no kernel for %s", c->name, remat_op_text(c->calls[k].op));
-        if (!present || !op_call_wanted(&c->calls[k]))
-            continue;
-        op_check_call(&ref, &tested, c, k);
-        run++;
+            fail_msg("%s: no kernel for %s", c->name, remat_op_text(call->op));
+        op_check_call(&ref, check ? &tested : NULL, c, call, &values);
+        run += check;
     }
+    op_values_free(&values);
     if (run == c->calls_count)
         op_check_twins(&tested, c);
 }
@@ -67,10 +69,11 @@ static void covers_every_op(void **state)
     }
 }
 
-static int run_backend(const struct remat_backend *backend, struct op_cases *cases)
+/* The first cases_count cases. */
+static int run_backend(const struct remat_backend *backend, struct op_cases *cases, int32_t cases_count)
 {
     struct remat_device_config config = {.threads = 2};
-    struct CMUnitTest *tests = calloc((size_t)cases->count + 1, sizeof *tests);
+    struct CMUnitTest *tests = calloc((size_t)cases_count + 1, sizeof *tests);
     struct remat_error err = {0};
     size_t count = 0;
     int failed;
@@ -81,7 +84,7 @@ static int run_backend(const struct remat_backend *backend, struct op_cases *cas
         return 1;
     }
     tests[count++] = (struct CMUnitTest){"covers_every_op", covers_every_op, NULL, NULL, cases};
-    for (int32_t i = 0; i < cases->count; i++)
+    for (int32_t i = 0; i < cases_count; i++)
         tests[count++] = (struct CMUnitTest){cases->items[i]->name, check_case, NULL, NULL, cases->items[i]};
     failed = _cmocka_run_group_tests(backend->name, tests, count, NULL, NULL);
     backend->close(tested.device);
@@ -94,6 +97,7 @@ int main(void)
     struct op_cases cases = {0};
     struct remat_device_config config = {0};
     const char *only = getenv("REMAT_TEST_BACKEND");
+    int32_t small;
     int failed = 0;
     if (remat_backend_find("ref", &ref.backend, NULL) != REMAT_OK ||
         ref.backend->open(&config, &ref.device, NULL) != REMAT_OK)
@@ -101,9 +105,13 @@ int main(void)
     op_cases_image(&cases);
     op_cases_text(&cases);
     op_cases_update(&cases);
+    small = cases.count;
+    op_cases_large_image(&cases);
+    op_cases_large_text(&cases);
+    op_cases_large_update(&cases);
     for (const struct remat_backend *const *backend = remat_backends; *backend; backend++) {
         if (!only || strcmp(only, (*backend)->name) == 0)
-            failed += run_backend(*backend, &cases);
+            failed += run_backend(*backend, &cases, *backend == ref.backend ? small : cases.count);
     }
     ref.backend->close(ref.device);
     op_cases_free(&cases);

@@ -156,12 +156,21 @@ static const struct remat_backend faulty_backend = {.name = "faulty",
                                                     .kernel_destroy = kernel_destroy};
 
 /* The backward call of a layer normalisation: inputs, a cell, scratch, in-place pairs. */
+static void check_case(const struct op_case *c)
+{
+    struct op_values values;
+    op_values_fill(c, &values);
+    for (int32_t k = 0; k < c->calls_count; k++)
+        op_check_call(&ref, c->calls[k].op == REMAT_OP_LAYERNORM_BWD ? &faulty : NULL, c, &c->calls[k], &values);
+    op_values_free(&values);
+}
+
 static void check(void **state)
 {
     const struct op_cases *cases = *state;
     for (int32_t i = 0; i < cases->count; i++) {
         if (strcmp(cases->items[i]->name, "layernorm [7,64]") == 0)
-            op_check_call(&ref, &faulty, cases->items[i], 2);
+            check_case(cases->items[i]);
     }
 }
 

@@ -1,0 +1,304 @@
+/* Whole models on the cpu backend: every plan gives the bits of keep-all, its planned memory is what is measured, and
+ * the numbers agree with the reference backend's. */
+#include "core/base/hash.h"
+#include "models/models.h"
+#include "runtime/lower/lower.h"
+#include "solver/solver.h"
+#include "tests/runtime/support_exec.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { STEPS = 3 };
+
+struct setting {
+    const char *model;
+    struct remat_model_options options;
+    enum remat_optimizer optimizer;
+    int32_t micro_count;
+    float max_norm;
+};
+
+static const struct setting resnet18 = {"resnet18", {.batch = 4, .image = 32, .classes = 10}, REMAT_SGD, 1, 0.0f};
+static const struct setting resnet18_cifar = {
+    "resnet18", {.batch = 2, .image = 16, .classes = 10, .stem = REMAT_STEM_CIFAR}, REMAT_SGD, 2, 1.0f};
+static const struct setting gpt2 = {"gpt2",
+                                    {.batch = 2,
+                                     .length = 32,
+                                     .positions = 32,
+                                     .vocabulary = 97,
+                                     .layers = 2,
+                                     .width = 64,
+                                     .heads = 4,
+                                     .dropout = 0.1f},
+                                    REMAT_ADAMW,
+                                    1,
+                                    0.0f};
+static const struct setting gpt2_clipped = {
+    "gpt2",
+    {.batch = 2, .length = 32, .positions = 32, .vocabulary = 97, .layers = 2, .width = 64, .heads = 4},
+    REMAT_ADAMW,
+    2,
+    0.5f};
+
+struct world {
+    const struct remat_backend *backend;
+    struct remat_device *device;
+    struct remat_layer_graph layers;
+    struct remat_task_graph graph;
+    struct remat_error err;
+};
+
+static void open_world(struct world *w, const struct setting *setting, const char *backend)
+{
+    const struct remat_device_config config = {2, 0};
+    struct remat_lower_options options = remat_lower_defaults(REMAT_TRAIN, setting->optimizer);
+    options.micro_count = setting->micro_count;
+    options.max_norm = setting->max_norm;
+    support_ok(remat_backend_find(backend, &w->backend, &w->err), &w->err);
+    support_ok(w->backend->open(&config, &w->device, &w->err), &w->err);
+    support_ok(remat_model_build(setting->model, &setting->options, &w->layers, &w->err), &w->err);
+    support_ok(remat_lower(&w->layers, w->backend, w->device, &options, &w->graph, &w->err), &w->err);
+}
+
+static void close_world(struct world *w)
+{
+    remat_task_graph_free(&w->graph);
+    remat_layer_graph_free(&w->layers);
+    w->backend->close(w->device);
+}
+
+/* --- what a training run leaves behind --------------------------------------------------------------------------- */
+
+/* Hashes of every parameter gradient of every micro step, taken before it is used, and of the final state. */
+struct trace {
+    const struct remat_task_graph *graph;
+    int64_t position; /* micro steps so far */
+    uint64_t *gradients;
+    int32_t seen;
+    uint64_t state;
+};
+
+static void observe(void *context, int32_t instruction, const struct remat_task *task,
+                    const struct remat_kernel_args *args)
+{
+    struct trace *trace = context;
+    (void)instruction;
+    for (int32_t k = 0; k < task->outputs_count; k++) {
+        const struct remat_value *value = &trace->graph->values[task->outputs[k]];
+        uint64_t hash, *slot = &trace->gradients[trace->position * trace->graph->values_count + task->outputs[k]];
+        if (value->category != REMAT_PARAMETER_GRADIENT)
+            continue;
+        hash = remat_hash(args->outputs[k], (size_t)remat_tensor_bytes(&value->tensor), 1);
+        assert_true(*slot == 0 || *slot == hash);
+        trace->seen += *slot == 0;
+        *slot = hash;
+    }
+}
+
+static void open_run(struct world *w, const struct remat_plan *plan, const struct remat_exec_options *options,
+                     struct support_run *run)
+{
+    support_run_open(w->backend, w->device, &w->graph, plan, options, run);
+    remat_state_init_parameters(&run->state, &w->layers, 11);
+}
+
+/* Trains, checks the measured memory, and leaves a trace (whose gradients the caller frees). */
+static void train(struct world *w, const struct remat_plan *plan, bool poison, struct trace *trace)
+{
+    const struct remat_exec_options options = {.track = true, .poison = poison, .observe = observe, .context = trace};
+    struct remat_exec_measure measure;
+    struct support_run run;
+    memset(trace, 0, sizeof *trace);
+    trace->graph = &w->graph;
+    trace->gradients = calloc((size_t)(STEPS * w->graph.micro_count * w->graph.values_count), sizeof(uint64_t));
+    assert_non_null(trace->gradients);
+    open_run(w, plan, &options, &run);
+    for (int64_t step = 0; step < STEPS; step++)
+        support_run_step(&run, &w->graph, step, &trace->position);
+    remat_exec_measured(run.exec, &measure);
+    assert_int_equal(measure.peak_bytes, plan->arena_bytes);
+    assert_int_equal(measure.live_peak_bytes, plan->live_peak_bytes);
+    trace->state = remat_state_hash(&run.state);
+    support_run_close(&run);
+}
+
+static void expect_same(const struct trace *expected, const struct trace *found, const struct remat_plan *plan)
+{
+    const struct remat_task_graph *graph = expected->graph;
+    int64_t count = (int64_t)STEPS * graph->micro_count * graph->values_count;
+    for (int64_t i = 0; i < count; i++)
+        if (expected->gradients[i] != found->gradients[i])
+            fail_msg("%s, arena %lld: %s differs from keep-all's in micro step %lld", plan->solver,
+                     (long long)plan->arena_bytes, graph->values[i % graph->values_count].name,
+                     (long long)(i / graph->values_count));
+    assert_true(found->seen == expected->seen && expected->seen > 0);
+    assert_true(found->state == expected->state);
+}
+
+/* --- plans ------------------------------------------------------------------------------------------------------- */
+
+static void solve(struct world *w, const char *name, int64_t budget, struct remat_plan *plan)
+{
+    const struct remat_solve_options options = {.budget_bytes = budget, .threads = 1};
+    const struct remat_solver *solver;
+    memset(plan, 0, sizeof *plan);
+    support_ok(remat_solver_find(name, &solver, &w->err), &w->err);
+    if (budget > 0)
+        support_ok(remat_solve(&w->graph, solver, &options, plan, &w->err), &w->err);
+    else
+        support_ok(remat_solve_smallest(&w->graph, solver, &options, plan, &w->err), &w->err);
+    assert_true(budget <= 0 || plan->arena_bytes <= budget);
+}
+
+/* Solves, trains with poison, compares; budget 0 = the smallest plan. Returns its arena. */
+static int64_t check_plan(struct world *w, const char *solver, int64_t budget, const struct trace *expected)
+{
+    struct remat_plan plan;
+    struct trace found;
+    int64_t arena;
+    solve(w, solver, budget, &plan);
+    train(w, &plan, true, &found);
+    expect_same(expected, &found, &plan);
+    arena = plan.arena_bytes;
+    free(found.gradients);
+    remat_plan_free(&plan);
+    return arena;
+}
+
+/* The smallest plan of a method, and three budgets between it and keep-all. */
+static bool check_method(struct world *w, const char *solver, int64_t most, const struct trace *expected)
+{
+    int64_t least = check_plan(w, solver, 0, expected);
+    for (int k = 1; k <= 3 && least < most; k++)
+        check_plan(w, solver, least + (most - least) * k / 4, expected);
+    return least < most;
+}
+
+static void check_all_plans(const struct setting *setting)
+{
+    struct world w = {0};
+    struct remat_plan keep_all;
+    struct trace expected;
+    int32_t saving = 0;
+    open_world(&w, setting, "cpu");
+    solve(&w, "keep-all", INT64_MAX, &keep_all);
+    train(&w, &keep_all, false, &expected);
+    for (const struct remat_solver *solver = remat_solvers; solver->name; solver++)
+        saving += check_method(&w, solver->name, keep_all.arena_bytes, &expected);
+    assert_true(saving >= 1);
+    free(expected.gradients);
+    remat_plan_free(&keep_all);
+    close_world(&w);
+}
+
+static void test_resnet18_plans(void **state)
+{
+    (void)state;
+    check_all_plans(&resnet18);
+}
+
+static void test_resnet18_accumulated_plans(void **state)
+{
+    (void)state;
+    check_all_plans(&resnet18_cifar);
+}
+
+static void test_gpt2_plans(void **state)
+{
+    (void)state;
+    check_all_plans(&gpt2);
+}
+
+static void test_gpt2_clipped_plans(void **state)
+{
+    (void)state;
+    check_all_plans(&gpt2_clipped);
+}
+
+/* --- against the reference --------------------------------------------------------------------------------------- */
+
+/* One step: the optimizer's first moments then are the gradients, up to a factor. */
+static void open_one_step(struct world *w, const struct setting *setting, const char *backend, struct support_run *run)
+{
+    const struct remat_exec_options options = {0};
+    struct remat_plan plan;
+    open_world(w, setting, backend);
+    solve(w, "keep-all", INT64_MAX, &plan);
+    open_run(w, &plan, &options, run);
+    support_run_step(run, &w->graph, 0, NULL);
+    remat_exec_destroy(run->exec);
+    run->exec = NULL;
+    remat_plan_free(&plan);
+}
+
+static double element(const struct remat_state_cell *cell, int64_t i)
+{
+    return cell->tensor.dtype == REMAT_F64 ? ((const double *)cell->data)[i] : (double)((const float *)cell->data)[i];
+}
+
+/* |a - b| / |b|, Euclidean. */
+static double relative_distance(const struct remat_state_cell *a, const struct remat_state_cell *b)
+{
+    double difference = 0.0, norm = 0.0;
+    for (int64_t i = 0; i < remat_tensor_elements(&a->tensor); i++) {
+        double d = element(a, i) - element(b, i);
+        difference += d * d;
+        norm += element(b, i) * element(b, i);
+    }
+    return sqrt(difference) / (sqrt(norm) + 1e-30);
+}
+
+static void check_against_reference(const struct setting *setting, double tolerance)
+{
+    struct world cpu = {0}, ref = {0};
+    struct support_run a, b;
+    open_one_step(&cpu, setting, "cpu", &a);
+    open_one_step(&ref, setting, "ref", &b);
+    assert_int_equal(a.state.count, b.state.count);
+    for (int32_t i = 0; i < a.state.count; i++) {
+        const struct remat_state_cell *other = remat_state_find(&b.state, a.state.cells[i].name);
+        double distance;
+        assert_non_null(other);
+        /* Adam's first update is the sign of the gradient: it turns rounding into whole steps where the gradient is 0.
+         */
+        if (setting->optimizer == REMAT_ADAMW && other->kind == REMAT_PARAMETER)
+            continue;
+        distance = relative_distance(&a.state.cells[i], other);
+        if (!(distance <= tolerance))
+            fail_msg("%s, cell %s: relative distance %g, tolerance %g", setting->model, other->name, distance,
+                     tolerance);
+    }
+    support_run_close(&a);
+    support_run_close(&b);
+    close_world(&cpu);
+    close_world(&ref);
+}
+
+static void test_resnet18_reference(void **state)
+{
+    (void)state;
+    check_against_reference(&resnet18, 1e-3);
+}
+
+static void test_gpt2_reference(void **state)
+{
+    (void)state;
+    check_against_reference(&gpt2, 1e-4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resnet18_plans), cmocka_unit_test(test_resnet18_accumulated_plans),
+        cmocka_unit_test(test_gpt2_plans),     cmocka_unit_test(test_gpt2_clipped_plans),
+        cmocka_unit_test(test_gpt2_reference), cmocka_unit_test(test_resnet18_reference),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
