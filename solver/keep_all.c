@@ -3,35 +3,35 @@
 
 #include <string.h>
 
-enum remat_status remat_keep_all_smallest(const struct remat_task_graph *graph,
-                                          const struct remat_solve_options *options, struct remat_schedule *out,
-                                          struct remat_error *err)
+enum remat_status remat_keep_all_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
+                                          struct remat_schedule *out, struct remat_error *err)
 {
     struct remat_incumbent best = {0};
     struct remat_schedule base = {0};
-    enum remat_status status = remat_schedule_base(graph, &base, err);
+    enum remat_status status = remat_schedule_base(solving->graph, &base, err);
     (void)options;
     memset(out, 0, sizeof *out);
     if (status == REMAT_OK)
-        status = remat_incumbent_offer(graph, &best, 0, &base, err);
+        status = remat_incumbent_offer(solving->graph, &best, 0, &base, err);
     remat_schedule_free(&base);
     *out = best.schedule;
     return status;
 }
 
-enum remat_status remat_keep_all_solve(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+enum remat_status remat_keep_all_solve(struct remat_solving *solving, const struct remat_solve_options *options,
                                        struct remat_schedule *out, struct remat_error *err)
 {
     struct remat_incumbent best = {0};
     struct remat_schedule base = {0};
-    enum remat_status status = remat_schedule_base(graph, &base, err);
+    enum remat_status status = remat_schedule_base(solving->graph, &base, err);
     memset(out, 0, sizeof *out);
     if (status == REMAT_OK)
-        status = remat_incumbent_offer(graph, &best, options->budget_bytes > 0 ? options->budget_bytes : 1, &base, err);
+        status = remat_incumbent_offer(solving->graph, &best, options->budget_bytes > 0 ? options->budget_bytes : 1,
+                                       &base, err);
     if (status == REMAT_OK && !best.found) {
-        status = remat_keep_all_smallest(graph, options, &base, err);
+        status = remat_keep_all_smallest(solving, options, &base, err);
         if (status == REMAT_OK)
-            status = remat_report_infeasible(graph, "keep-all", options->budget_bytes, &base, err);
+            status = remat_report_infeasible(solving->graph, "keep-all", options->budget_bytes, &base, err);
     }
     remat_schedule_free(&base);
     *out = best.schedule;

@@ -5,10 +5,9 @@
 #include "solver/solver.h"
 
 #define REMAT_DECLARE_METHOD(name)                                                                                   \
-    enum remat_status remat_##name##_solve(const struct remat_task_graph *graph,                                     \
-                                           const struct remat_solve_options *options, struct remat_schedule *out,    \
-                                           struct remat_error *err);                                                 \
-    enum remat_status remat_##name##_smallest(const struct remat_task_graph *graph,                                  \
+    enum remat_status remat_##name##_solve(struct remat_solving *solving, const struct remat_solve_options *options, \
+                                           struct remat_schedule *out, struct remat_error *err);                     \
+    enum remat_status remat_##name##_smallest(struct remat_solving *solving,                                         \
                                               const struct remat_solve_options *options, struct remat_schedule *out, \
                                               struct remat_error *err)
 REMAT_DECLARE_METHOD(keep_all);

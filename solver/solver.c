@@ -11,6 +11,8 @@ const struct remat_solver remat_solvers[] = {
     {"keep-all", "keeps every value until its last use; recomputes nothing", remat_keep_all_solve,
      remat_keep_all_smallest},
     {"sqrt", "keeps what passes between segments of k blocks; the best k", remat_sqrt_solve, remat_sqrt_smallest},
+    {"chain", "dynamic program over blocks, with options inside each; nested recomputation", remat_chain_solve,
+     remat_chain_smallest},
     {NULL, NULL, NULL, NULL}};
 
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8 };
@@ -55,19 +57,17 @@ static enum remat_status accept(const struct remat_task_graph *graph, int64_t bu
     return remat_plan_verify(graph, plan, err);
 }
 
-enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
+static enum remat_status find_smallest(struct remat_solving *solving, const struct remat_solver *solver,
                                        const struct remat_solve_options *options, struct remat_plan *out,
                                        struct remat_error *err)
 {
     struct remat_schedule schedule = {0};
     int64_t started = now_ns();
-    enum remat_status status;
-    memset(out, 0, sizeof *out);
-    status = solver->smallest(graph, options, &schedule, err);
+    enum remat_status status = solver->smallest(solving, options, &schedule, err);
     if (status == REMAT_OK)
-        status = place(graph, solver, &schedule, out, err);
+        status = place(solving->graph, solver, &schedule, out, err);
     if (status == REMAT_OK)
-        status = accept(graph, out->arena_bytes, started, out, err);
+        status = accept(solving->graph, out->arena_bytes, started, out, err);
     remat_schedule_free(&schedule);
     return status;
 }
@@ -79,12 +79,13 @@ static const char *peak_task(const struct remat_task_graph *graph, const struct 
 }
 
 /* The last resort when placement wastes what the budget cannot spare: the smallest plan, or the reason why not. */
-static enum remat_status fall_back(const struct remat_task_graph *graph, const struct remat_solver *solver,
+static enum remat_status fall_back(struct remat_solving *solving, const struct remat_solver *solver,
                                    const struct remat_solve_options *options, int64_t started_ns,
                                    struct remat_plan *out, struct remat_error *err)
 {
+    const struct remat_task_graph *graph = solving->graph;
     char asked[32], least[32];
-    REMAT_TRY(remat_solve_smallest(graph, solver, options, out, err));
+    REMAT_TRY(find_smallest(solving, solver, options, out, err));
     if (out->arena_bytes <= options->budget_bytes)
         return accept(graph, options->budget_bytes, started_ns, out, err);
     return remat_fail(err, REMAT_INFEASIBLE,
@@ -96,28 +97,79 @@ static enum remat_status fall_back(const struct remat_task_graph *graph, const s
                       (long long)out->arena_bytes, peak_task(graph, out));
 }
 
-enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
-                              const struct remat_solve_options *options, struct remat_plan *out,
-                              struct remat_error *err)
+/* A placement above the budget is answered by asking for a peak that is lower by as much. */
+static enum remat_status find_plan(struct remat_solving *solving, const struct remat_solver *solver,
+                                   const struct remat_solve_options *options, struct remat_plan *out,
+                                   struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
     int64_t started = now_ns();
     int32_t attempt;
-    memset(out, 0, sizeof *out);
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
-        enum remat_status status = solver->solve(graph, &inner, &schedule, err);
+        enum remat_status status = solver->solve(solving, &inner, &schedule, err);
         if (status == REMAT_OK)
-            status = place(graph, solver, &schedule, out, err);
+            status = place(solving->graph, solver, &schedule, out, err);
         remat_schedule_free(&schedule);
         if (status == REMAT_INFEASIBLE)
             break;
         REMAT_TRY(status);
         if (out->arena_bytes <= options->budget_bytes)
-            return accept(graph, options->budget_bytes, started, out, err);
+            return accept(solving->graph, options->budget_bytes, started, out, err);
         inner.budget_bytes = out->live_peak_bytes - (out->arena_bytes - options->budget_bytes);
         remat_plan_free(out);
     }
     remat_plan_free(out);
-    return fall_back(graph, solver, options, started, out, err);
+    return fall_back(solving, solver, options, started, out, err);
+}
+
+static void finish(struct remat_solving *solving)
+{
+    if (solving->release)
+        solving->release(solving->memo);
+}
+
+enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                              const struct remat_solve_options *options, struct remat_plan *out,
+                              struct remat_error *err)
+{
+    struct remat_solving solving = {.graph = graph};
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    status = find_plan(&solving, solver, options, out, err);
+    finish(&solving);
+    return status;
+}
+
+enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                                       const struct remat_solve_options *options, struct remat_plan *out,
+                                       struct remat_error *err)
+{
+    struct remat_solving solving = {.graph = graph};
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    status = find_smallest(&solving, solver, options, out, err);
+    finish(&solving);
+    return status;
+}
+
+enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                                    const struct remat_solve_options *options, const int64_t *budgets, int32_t count,
+                                    struct remat_plan *plans, struct remat_error *err)
+{
+    struct remat_solving solving = {.graph = graph};
+    struct remat_solve_options inner = *options;
+    enum remat_status status = REMAT_OK;
+    int32_t i;
+    memset(plans, 0, (size_t)count * sizeof *plans);
+    for (i = 0; i < count && status == REMAT_OK; i++) {
+        inner.budget_bytes = budgets[i];
+        status = find_plan(&solving, solver, &inner, &plans[i], err);
+        if (status == REMAT_INFEASIBLE) {
+            remat_plan_free(&plans[i]);
+            status = REMAT_OK;
+        }
+    }
+    finish(&solving);
+    return status;
 }

@@ -12,14 +12,21 @@ struct remat_solve_options {
     int32_t threads;
 };
 
+/* One graph being solved, perhaps for several budgets: what a method prepares once it keeps in `memo`. */
+struct remat_solving {
+    const struct remat_task_graph *graph; /* borrowed */
+    void *memo;                           /* owned by the method */
+    void (*release)(void *memo);          /* frees it; NULL if there is none */
+};
+
 struct remat_solver {
     const char *name, *summary;
     /* Finds the fastest schedule whose live peak is within options->budget_bytes. REMAT_INFEASIBLE if the method knows
      * none; then the message names the smallest budget it can do and the task that sets it. */
-    enum remat_status (*solve)(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+    enum remat_status (*solve)(struct remat_solving *solving, const struct remat_solve_options *options,
                                struct remat_schedule *out, struct remat_error *err);
     /* The schedule of smallest live peak that the method knows. */
-    enum remat_status (*smallest)(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+    enum remat_status (*smallest)(struct remat_solving *solving, const struct remat_solve_options *options,
                                   struct remat_schedule *out, struct remat_error *err);
 };
 
@@ -33,6 +40,13 @@ REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const str
 REMAT_MUST_CHECK enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
                                                const struct remat_solve_options *options, struct remat_plan *out,
                                                struct remat_error *err);
+
+/* The same for several budgets from one preparation; options->budget_bytes is not used. plans[i] is for budgets[i]; one
+ * that is infeasible stays empty (no instructions). The caller frees all plans in any case. */
+REMAT_MUST_CHECK enum remat_status remat_solve_curve(const struct remat_task_graph *graph,
+                                                     const struct remat_solver *solver,
+                                                     const struct remat_solve_options *options, const int64_t *budgets,
+                                                     int32_t count, struct remat_plan *plans, struct remat_error *err);
 
 /* The smallest arena that the method can do, placed and verified. */
 REMAT_MUST_CHECK enum remat_status remat_solve_smallest(const struct remat_task_graph *graph,

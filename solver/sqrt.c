@@ -75,23 +75,23 @@ static enum remat_status search(const struct remat_task_graph *graph, int64_t bu
     return status;
 }
 
-enum remat_status remat_sqrt_smallest(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+enum remat_status remat_sqrt_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
                                       struct remat_schedule *out, struct remat_error *err)
 {
     (void)options;
-    return search(graph, 0, out, err);
+    return search(solving->graph, 0, out, err);
 }
 
-enum remat_status remat_sqrt_solve(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+enum remat_status remat_sqrt_solve(struct remat_solving *solving, const struct remat_solve_options *options,
                                    struct remat_schedule *out, struct remat_error *err)
 {
     struct remat_schedule smallest = {0};
-    enum remat_status status = search(graph, options->budget_bytes > 0 ? options->budget_bytes : 1, out, err);
-    if (status != REMAT_OK || out->count > 0 || graph->order_count == 0)
+    enum remat_status status = search(solving->graph, options->budget_bytes > 0 ? options->budget_bytes : 1, out, err);
+    if (status != REMAT_OK || out->count > 0 || solving->graph->order_count == 0)
         return status;
-    status = search(graph, 0, &smallest, err);
+    status = search(solving->graph, 0, &smallest, err);
     if (status == REMAT_OK)
-        status = remat_report_infeasible(graph, "sqrt", options->budget_bytes, &smallest, err);
+        status = remat_report_infeasible(solving->graph, "sqrt", options->budget_bytes, &smallest, err);
     remat_schedule_free(&smallest);
     return status;
 }

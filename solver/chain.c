@@ -1,0 +1,94 @@
+/* The chain method, with keep-all and sqrt(n) beside it: whatever is best at a budget. */
+#include "solver/curve.h"
+#include "solver/methods.h"
+
+#include <string.h>
+
+static void release_curve(void *memo)
+{
+    remat_curve_free(memo);
+}
+
+static enum remat_status curve_of(struct remat_solving *solving, struct remat_curve **out, struct remat_error *err)
+{
+    if (!solving->memo) {
+        REMAT_TRY(remat_curve_make(solving->graph, out, err));
+        solving->memo = *out;
+        solving->release = release_curve;
+    }
+    *out = solving->memo;
+    return REMAT_OK;
+}
+
+/* Offers what a simpler method answered; REMAT_INFEASIBLE is no answer. Takes *schedule. */
+static enum remat_status offer_answer(struct remat_solving *solving, enum remat_status status, int64_t budget,
+                                      struct remat_schedule *schedule, struct remat_incumbent *best,
+                                      struct remat_error *err)
+{
+    if (status == REMAT_OK)
+        return remat_incumbent_offer(solving->graph, best, budget, schedule, err);
+    remat_schedule_free(schedule);
+    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
+}
+
+static enum remat_status offer_curve(struct remat_solving *solving, int64_t budget, struct remat_incumbent *best,
+                                     struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    struct remat_curve *curve;
+    bool found = true;
+    enum remat_status status = curve_of(solving, &curve, err);
+    if (status == REMAT_OK)
+        status = budget == 0 ? remat_curve_smallest(curve, &schedule, err)
+                             : remat_curve_at(curve, budget, &found, &schedule, err);
+    if (status == REMAT_OK && found)
+        return remat_incumbent_offer(solving->graph, best, budget, &schedule, err);
+    remat_schedule_free(&schedule);
+    return status;
+}
+
+enum remat_status remat_chain_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
+                                       struct remat_schedule *out, struct remat_error *err)
+{
+    struct remat_incumbent best = {0};
+    struct remat_schedule schedule = {0};
+    enum remat_status status = remat_sqrt_smallest(solving, options, &schedule, err);
+    status = offer_answer(solving, status, 0, &schedule, &best, err);
+    if (status == REMAT_OK)
+        status = offer_curve(solving, 0, &best, err);
+    *out = best.schedule;
+    return status;
+}
+
+static enum remat_status search(struct remat_solving *solving, const struct remat_solve_options *options,
+                                struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    int64_t budget = options->budget_bytes;
+    enum remat_status status = remat_keep_all_solve(solving, options, &schedule, err);
+    REMAT_TRY(offer_answer(solving, status, budget, &schedule, best, err));
+    if (best->found)
+        return REMAT_OK; /* nothing is faster */
+    status = remat_sqrt_solve(solving, options, &schedule, err);
+    REMAT_TRY(offer_answer(solving, status, budget, &schedule, best, err));
+    return offer_curve(solving, budget, best, err);
+}
+
+enum remat_status remat_chain_solve(struct remat_solving *solving, const struct remat_solve_options *options,
+                                    struct remat_schedule *out, struct remat_error *err)
+{
+    struct remat_solve_options asked = *options;
+    struct remat_incumbent best = {0};
+    struct remat_schedule smallest = {0};
+    enum remat_status status;
+    asked.budget_bytes = options->budget_bytes > 0 ? options->budget_bytes : 1;
+    status = search(solving, &asked, &best, err);
+    if (status == REMAT_OK && !best.found) {
+        status = remat_chain_smallest(solving, &asked, &smallest, err);
+        if (status == REMAT_OK)
+            status = remat_report_infeasible(solving->graph, "chain", asked.budget_bytes, &smallest, err);
+        remat_schedule_free(&smallest);
+    }
+    *out = best.schedule;
+    return status;
+}

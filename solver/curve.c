@@ -1,0 +1,317 @@
+#include "solver/curve.h"
+
+#include "solver/block.h"
+#include "solver/methods.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COARSE_POINTS = 160, FINE_POINTS = 24 };
+
+/* What extraction at a number of slots gives on the true rules. */
+struct point {
+    int64_t peak_bytes, cost_ns;
+    bool known;
+};
+
+struct remat_curve {
+    const struct remat_task_graph *graph;
+    struct remat_partition partition;
+    struct remat_model model;
+    struct remat_retention work;
+    struct remat_pool pool;
+    struct remat_block_model *blocks; /* kept for the candidates' values */
+    struct remat_chain chain;
+    struct remat_chain_table *table;
+    struct remat_hold *base_holds, *holds;
+    struct remat_chain_decision *decisions;
+    struct point *points; /* per number of slots */
+    int32_t *coarse;      /* numbers of slots tried at once, ascending */
+    int32_t coarse_count;
+    int32_t least; /* fewest slots that are feasible */
+};
+
+static int32_t find_twin(const struct remat_curve *c, int32_t block)
+{
+    int32_t b;
+    for (b = 0; b < block; b++)
+        if (c->blocks[b].signature == c->blocks[block].signature)
+            return b;
+    return block;
+}
+
+static int64_t arriving_bytes(const struct remat_curve *c, int32_t block)
+{
+    int64_t bytes = 0;
+    int32_t v;
+    for (v = 0; v < c->graph->values_count && block + 1 < c->chain.count; v++)
+        if (remat_partition_crosses_back(&c->partition, v, block + 1))
+            bytes += c->graph->values[v].bytes;
+    return bytes;
+}
+
+static enum remat_status make_blocks(struct remat_curve *c, struct remat_error *err)
+{
+    int32_t *last_keys, b;
+    enum remat_status status = remat_model_last_keys(c->graph, &last_keys, err);
+    if (status != REMAT_OK)
+        goto done;
+    c->chain.count = c->partition.count;
+    REMAT_TRY_GOTO(REMAT_ALLOC(c->blocks, c->chain.count, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(c->chain.blocks, c->chain.count, err), done);
+    for (b = 0; b < c->chain.count; b++) {
+        struct remat_chain_block *block = &c->chain.blocks[b];
+        int32_t twin;
+        REMAT_TRY_GOTO(remat_block_model_make(c->graph, &c->partition, last_keys, b, &c->blocks[b], err), done);
+        twin = find_twin(c, b);
+        if (twin < b)
+            *block = c->chain.blocks[twin];
+        else
+            REMAT_TRY_GOTO(remat_block_options(&c->blocks[b], &c->pool, block, err), done);
+        block->input_bytes = c->blocks[b].input_bytes;
+        block->output_bytes = c->blocks[b].output_bytes;
+        block->gradient_bytes = arriving_bytes(c, b);
+    }
+done:
+    free(last_keys);
+    return status;
+}
+
+/* Bytes of values that are in the inputs of several blocks. */
+static enum remat_status find_shared(struct remat_curve *c, struct remat_error *err)
+{
+    const struct remat_partition *p = &c->partition;
+    int32_t count = c->chain.count, v, i, j;
+    REMAT_TRY(REMAT_ALLOC(c->chain.shared, (int64_t)count * count, err));
+    for (v = 0; v < c->graph->values_count; v++)
+        for (i = p->block[v] + 1; i < count && remat_partition_crosses(p, v, i); i++)
+            for (j = i + 1; j < count && remat_partition_crosses(p, v, j); j++)
+                c->chain.shared[i * count + j] += c->graph->values[v].bytes;
+    return REMAT_OK;
+}
+
+/* From a stage on: all of a block's backward part and what follows in reverse is at or after it. */
+static int32_t since_stage(const struct remat_curve *c, int32_t since, int32_t value)
+{
+    return since < c->chain.count ? c->partition.backward[since + 1] : c->partition.producer[value];
+}
+
+static void apply_treatments(struct remat_curve *c, int32_t b, const uint8_t *treatments, int32_t count, int32_t since)
+{
+    const struct remat_block_model *block = &c->blocks[b];
+    int32_t end = c->partition.backward[b], begin = c->partition.backward[b + 1], k;
+    for (k = 0; k < count; k++) {
+        int32_t v = block->model.data[block->candidates[k]].value;
+        if (treatments[k] == REMAT_KEPT)
+            remat_hold_add(&c->holds[v], since_stage(c, since, v), end);
+        else if (treatments[k] == REMAT_HELD)
+            remat_hold_add(&c->holds[v], begin, end);
+    }
+}
+
+static void apply(struct remat_curve *c, const struct remat_chain_decision *d)
+{
+    const struct remat_chain_block *block = &c->chain.blocks[d->block];
+    int32_t v;
+    if (d->act == REMAT_CHAIN_CHOOSE)
+        apply_treatments(c, d->block, block->choices[d->index].treatments, c->blocks[d->block].outputs_begin, d->since);
+    else if (d->act == REMAT_CHAIN_LAST)
+        apply_treatments(c, d->block, block->lasts[d->index].treatments, c->blocks[d->block].candidates_count,
+                         d->since);
+    else
+        for (v = 0; v < c->graph->values_count; v++)
+            if (remat_partition_crosses(&c->partition, v, d->block))
+                remat_hold_add(&c->holds[v], since_stage(c, d->since, v), c->partition.backward[d->until]);
+}
+
+/* Derives and measures the schedule for a number of slots; it stays in c->work. */
+static enum remat_status derive(struct remat_curve *c, int32_t slots, struct remat_error *err)
+{
+    struct point *point = &c->points[slots];
+    int32_t count = remat_chain_extract(c->table, slots, c->decisions), k;
+    memcpy(c->holds, c->base_holds, (size_t)c->graph->values_count * sizeof *c->holds);
+    for (k = 0; k < count; k++)
+        apply(c, &c->decisions[k]);
+    REMAT_TRY(remat_retention_settle(&c->work, c->graph->order, c->graph->order_count, c->holds, err));
+    *point = (struct point){remat_retention_peak(&c->work, 0, c->work.runs_count), c->work.cost_ns, true};
+    return REMAT_OK;
+}
+
+/* The fewest slots with the same cost: where the plan changes, memory is bought for nothing above. */
+static int32_t step_of(const struct remat_curve *c, int32_t slots)
+{
+    while (slots > c->least && remat_chain_cost(c->table, slots - 1) == remat_chain_cost(c->table, slots))
+        slots--;
+    return slots;
+}
+
+static enum remat_status try_coarse(struct remat_curve *c, struct remat_error *err)
+{
+    int32_t slots = remat_chain_slots(c->table), k, last = -1;
+    REMAT_TRY(REMAT_ALLOC(c->coarse, COARSE_POINTS + 1, err));
+    for (c->least = 0; c->least <= slots && isinf(remat_chain_cost(c->table, c->least));)
+        c->least++;
+    for (k = 0; k <= COARSE_POINTS && c->least <= slots; k++) {
+        /* Closer together where memory is scarce. */
+        double part = (double)k / COARSE_POINTS;
+        int32_t at = step_of(c, c->least + (int32_t)(part * part * (slots - c->least)));
+        if (at == last)
+            continue;
+        last = c->coarse[c->coarse_count++] = at;
+        REMAT_TRY(derive(c, at, err));
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
+{
+    struct remat_schedule base = {0};
+    struct remat_liveness live = {0};
+    enum remat_status status;
+    REMAT_TRY(remat_partition_make(c->graph, &c->partition, err));
+    REMAT_TRY(remat_partition_holds(c->graph, &c->partition, &c->base_holds, err));
+    REMAT_TRY(REMAT_ALLOC(c->holds, c->graph->values_count, err));
+    REMAT_TRY(remat_model_of_graph(c->graph, &c->model, err));
+    REMAT_TRY(remat_retention_init(&c->work, &c->model, err));
+    REMAT_TRY(make_blocks(c, err));
+    REMAT_TRY(find_shared(c, err));
+    REMAT_TRY(REMAT_ALLOC(c->decisions, 2 * (int64_t)c->chain.count + 2, err));
+    status = remat_schedule_base(c->graph, &base, err);
+    if (status == REMAT_OK)
+        status = remat_liveness(c->graph, &base, &live, err);
+    if (status == REMAT_OK)
+        status = remat_chain_table_make(&c->chain, live.peak_bytes - c->graph->staging_bytes, 0, &c->table, err);
+    remat_schedule_free(&base);
+    remat_liveness_free(&live);
+    REMAT_TRY(status);
+    REMAT_TRY(REMAT_ALLOC(c->points, (int64_t)remat_chain_slots(c->table) + 1, err));
+    return try_coarse(c, err);
+}
+
+enum remat_status remat_curve_make(const struct remat_task_graph *graph, struct remat_curve **out,
+                                   struct remat_error *err)
+{
+    enum remat_status status = REMAT_ALLOC(*out, 1, err);
+    if (status != REMAT_OK)
+        return status;
+    (*out)->graph = graph;
+    status = prepare(*out, err);
+    if (status != REMAT_OK) {
+        remat_curve_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void remat_curve_free(struct remat_curve *curve)
+{
+    int32_t b;
+    if (!curve)
+        return;
+    for (b = 0; curve->blocks && b < curve->chain.count; b++)
+        remat_block_model_free(&curve->blocks[b]);
+    free(curve->blocks);
+    free(curve->chain.blocks);
+    free(curve->chain.shared);
+    remat_chain_table_free(curve->table);
+    remat_retention_free(&curve->work);
+    remat_model_free(&curve->model);
+    remat_partition_free(&curve->partition);
+    remat_pool_free(&curve->pool);
+    free(curve->base_holds);
+    free(curve->holds);
+    free(curve->decisions);
+    free(curve->points);
+    free(curve->coarse);
+    free(curve);
+}
+
+/* Whether point a is preferred to point b: the fastest within the budget, or with budget 0 the smallest. */
+static bool preferred(const struct point *a, const struct point *b, int64_t budget)
+{
+    if (budget == 0)
+        return a->peak_bytes < b->peak_bytes || (a->peak_bytes == b->peak_bytes && a->cost_ns < b->cost_ns);
+    return a->cost_ns < b->cost_ns || (a->cost_ns == b->cost_ns && a->peak_bytes < b->peak_bytes);
+}
+
+static int32_t best_known(const struct remat_curve *c, int64_t budget)
+{
+    int32_t best = -1, m;
+    for (m = 0; m <= remat_chain_slots(c->table); m++) {
+        const struct point *point = &c->points[m];
+        if (!point->known || (budget > 0 && point->peak_bytes > budget))
+            continue;
+        if (best < 0 || preferred(point, &c->points[best], budget))
+            best = m;
+    }
+    return best;
+}
+
+/* Tries the plans around the largest that fits: first between it and the next known one that does not, then the next
+ * few steps above, since the true peak is not strictly monotone. */
+static enum remat_status refine(struct remat_curve *c, int64_t budget, struct remat_error *err)
+{
+    int32_t slots = remat_chain_slots(c->table), low = c->least, high, k;
+    while (low <= slots && c->points[low].known == false)
+        low++;
+    for (k = low; k <= slots; k++)
+        if (c->points[k].known && c->points[k].peak_bytes <= budget)
+            low = k;
+    for (high = low + 1; high <= slots && !c->points[high].known;)
+        high++;
+    while (high - low > 1) {
+        int32_t middle = step_of(c, (low + high) / 2);
+        if (middle <= low) { /* one step all the way: look above it */
+            low = (low + high) / 2;
+            continue;
+        }
+        if (!c->points[middle].known)
+            REMAT_TRY(derive(c, middle, err));
+        if (c->points[middle].peak_bytes <= budget)
+            low = middle;
+        else
+            high = middle;
+    }
+    for (k = 0; k < FINE_POINTS && high <= slots; high++) {
+        int32_t at = step_of(c, high);
+        if (at == high && !c->points[at].known) {
+            REMAT_TRY(derive(c, at, err));
+            k++;
+        }
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status deliver(struct remat_curve *c, int32_t slots, struct remat_schedule *out,
+                                 struct remat_error *err)
+{
+    REMAT_TRY(derive(c, slots, err));
+    return remat_retention_schedule(&c->work, out, err);
+}
+
+enum remat_status remat_curve_at(struct remat_curve *curve, int64_t budget_bytes, bool *found,
+                                 struct remat_schedule *out, struct remat_error *err)
+{
+    int32_t best;
+    memset(out, 0, sizeof *out);
+    *found = false;
+    if (curve->least > remat_chain_slots(curve->table))
+        return REMAT_OK;
+    REMAT_TRY(refine(curve, budget_bytes, err));
+    best = best_known(curve, budget_bytes);
+    if (best < 0)
+        return REMAT_OK;
+    *found = true;
+    return deliver(curve, best, out, err);
+}
+
+enum remat_status remat_curve_smallest(struct remat_curve *curve, struct remat_schedule *out, struct remat_error *err)
+{
+    int32_t best;
+    memset(out, 0, sizeof *out);
+    best = best_known(curve, 0);
+    if (best < 0)
+        return remat_schedule_base(curve->graph, out, err);
+    return deliver(curve, best, out, err);
+}
