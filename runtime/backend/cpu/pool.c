@@ -55,32 +55,52 @@ static enum remat_status maxpool(const void *state, const struct remat_kernel_sp
     return REMAT_OK;
 }
 
-/* The windows over pixel (i, j) of image n, those of earlier output pixels first. */
-static void taps_over(const struct geometry *g, const float *dy, const uint8_t *places, int64_t n, int64_t i, int64_t j,
-                      struct remat_pool_taps *taps)
+/* Along one axis: the windows over a position, those of earlier outputs first. */
+struct cover {
+    int32_t count, offset[REMAT_MAX_WINDOW]; /* within the window */
+    int32_t output[REMAT_MAX_WINDOW];
+};
+
+static void cover_find(struct cover *cover, const struct remat_op_attr *attr, int axis, int64_t position,
+                       int64_t outputs)
 {
-    const int32_t *stride = g->attr->stride;
-    taps->count = 0;
-    for (int32_t k = g->attr->kernel[0] * g->attr->kernel[1] - 1; k >= 0; k--) {
-        int64_t top = i + g->attr->pad[0] - k / g->attr->kernel[1], left = j + g->attr->pad[1] - k % g->attr->kernel[1];
-        int64_t p = top / stride[0], q = left / stride[1], at;
-        if (top < 0 || left < 0 || top % stride[0] || left % stride[1] || p >= g->y->dims[1] || q >= g->y->dims[2])
+    int32_t stride = attr->stride[axis];
+    cover->count = 0;
+    for (int32_t k = attr->kernel[axis] - 1; k >= 0; k--) {
+        int32_t start = (int32_t)position + attr->pad[axis] - k, output = start / stride;
+        if (start < 0 || output * stride != start || output >= outputs)
             continue;
-        at = ((n * g->y->dims[1] + p) * g->y->dims[2] + q) * g->channels;
-        taps->position[taps->count] = k;
-        taps->values[taps->count] = dy + at;
-        taps->places[taps->count++] = places + at;
+        cover->offset[cover->count] = k;
+        cover->output[cover->count++] = output;
+    }
+}
+
+static void taps_over(const struct geometry *g, const float *dy, const uint8_t *places, int64_t n,
+                      const struct cover *rows, const struct cover *columns, struct remat_pool_taps *taps)
+{
+    taps->count = 0;
+    for (int32_t r = 0; r < rows->count; r++) {
+        int64_t line = (n * g->y->dims[1] + rows->output[r]) * g->y->dims[2];
+        for (int32_t s = 0; s < columns->count; s++) {
+            int64_t at = (line + columns->output[s]) * g->channels;
+            taps->position[taps->count] = rows->offset[r] * g->attr->kernel[1] + columns->offset[s];
+            taps->values[taps->count] = dy + at;
+            taps->places[taps->count++] = places + at;
+        }
     }
 }
 
 static void maxpool_bwd_row(const struct remat_pool_kernels *kernels, const struct geometry *g, const float *dy,
-                            const uint8_t *places, int64_t row, float *dx)
+                            const uint8_t *places, int64_t row, bool stream, float *dx)
 {
     struct remat_pool_taps taps;
+    struct cover rows, columns;
     int64_t height = g->x->dims[1], width = g->x->dims[2];
+    cover_find(&rows, g->attr, 0, row % height, g->y->dims[1]);
     for (int64_t j = 0; j < width; j++) {
-        taps_over(g, dy, places, row / height, row % height, j, &taps);
-        kernels->gather(&taps, g->channels, dx + (row * width + j) * g->channels);
+        cover_find(&columns, g->attr, 1, j, g->y->dims[2]);
+        taps_over(g, dy, places, row / height, &rows, &columns, &taps);
+        kernels->gather(&taps, g->channels, stream, dx + (row * width + j) * g->channels);
     }
 }
 
@@ -92,12 +112,14 @@ static enum remat_status maxpool_bwd(const void *state, const struct remat_kerne
     struct geometry g = {&spec->attr, &spec->outputs[0], &spec->inputs[0], spec->outputs[0].dims[3]};
     int64_t rows = g.x->dims[0] * g.x->dims[1];
     int32_t parts = remat_parts(device, remat_tensor_elements(g.x));
+    bool stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     (void)err;
 #pragma omp parallel for schedule(static) num_threads(parts)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(rows, 1, part, parts);
         for (int64_t row = range.begin; row < range.end; row++)
-            maxpool_bwd_row(kernels, &g, args->inputs[0], args->inputs[1], row, args->outputs[0]);
+            maxpool_bwd_row(kernels, &g, args->inputs[0], args->inputs[1], row, stream, args->outputs[0]);
+        kernels->gather_end(stream);
     }
     return REMAT_OK;
 }

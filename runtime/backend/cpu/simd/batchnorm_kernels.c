@@ -4,24 +4,14 @@
 #include "runtime/backend/pointwise.h"
 
 /* Rows of a block: sums in single precision stay short, and adding them up in double stays cheap. */
-enum { BLOCK_ROWS = 64, UNROLL = 4 };
+enum { BLOCK_ROWS = 64 };
 
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-/* s += x - shift, s2 += (x - shift)^2 over UNROLL rows. */
-static void add_rows(const float *restrict x, const float *restrict shift, int64_t width, float *restrict s,
-                     float *restrict s2)
-{
-    for (int64_t c = 0; c < width; c++) {
-        float k = shift[c], a = x[c] - k, b = x[width + c] - k, d = x[2 * width + c] - k, e = x[3 * width + c] - k;
-        s[c] += (a + b) + (d + e);
-        s2[c] += remat_fma(a, a, b * b) + remat_fma(d, d, e * e);
-    }
-}
-
+/* s += x - shift, s2 += (x - shift)^2 */
 static void add_row(const float *restrict x, const float *restrict shift, int64_t width, float *restrict s,
                     float *restrict s2)
 {
@@ -58,11 +48,9 @@ static void statistics(const struct remat_batchnorm_rows *rows, float *block, do
     int64_t width = rows->width, whole = rows->n / width;
     for (int64_t first = 0; first < whole; first += BLOCK_ROWS) {
         const float *shift = rows->x + first * width;
-        int64_t count = smaller(BLOCK_ROWS, whole - first), r = 0;
+        int64_t count = smaller(BLOCK_ROWS, whole - first);
         memset(block, 0, (size_t)(2 * width) * sizeof *block);
-        for (; r + UNROLL <= count; r += UNROLL)
-            add_rows(shift + r * width, shift, width, block, block + width);
-        for (; r < count; r++)
+        for (int64_t r = 0; r < count; r++)
             add_row(shift + r * width, shift, width, block, block + width);
         add_shifted(shift, block, width, count, sums);
     }
@@ -143,27 +131,20 @@ static inline __attribute__((always_inline)) float masked(const struct remat_bat
     return remat_relu_mask(remat_normalise(rows->x[at + c], rows->mean[c], rows->scale[c], rows->beta[c]), dy);
 }
 
-/* Adds `height` rows (a constant) of `count` columns to the block's sums. */
-static inline __attribute__((always_inline)) void sum_rows(const struct remat_batchnorm_rows *rows, int64_t at,
-                                                           int64_t count, int height, float *s, float *moment,
-                                                           bool relu, bool residual)
+/* Adds a row, or the part of it that is there, to the block's sums. */
+static inline __attribute__((always_inline)) void sum_row(const struct remat_batchnorm_rows *rows, int64_t at,
+                                                          int64_t count, float *s, float *moment, bool relu,
+                                                          bool residual)
 {
-    int64_t width = rows->width;
-    const float *x = rows->x, *mean = rows->mean;
-    float *dz = rows->dz;
+    const float *x = rows->x + at, *mean = rows->mean;
+    float *dz = residual ? rows->dz + at : NULL;
     REMAT_INDEPENDENT
     for (int64_t c = 0; c < count; c++) {
-        float total = s[c], total_moment = moment[c];
-        REMAT_UNROLL
-        for (int r = 0; r < height; r++) {
-            float g = masked(rows, at + r * width, c, relu, residual);
-            total += g;
-            total_moment = remat_fma(g, x[at + r * width + c] - mean[c], total_moment);
-            if (residual)
-                dz[at + r * width + c] = g;
-        }
-        s[c] = total;
-        moment[c] = total_moment;
+        float g = masked(rows, at, c, relu, residual);
+        s[c] += g;
+        moment[c] = remat_fma(g, x[c] - mean[c], moment[c]);
+        if (residual)
+            dz[c] = g;
     }
 }
 
@@ -177,17 +158,12 @@ static inline __attribute__((always_inline)) void sum_all(const struct remat_bat
                                                           double *sums, bool relu, bool residual)
 {
     struct remat_batchnorm_rows local = *rows;
-    int64_t width = local.width, whole = local.n / width;
-    float *moment = block + width;
-    for (int64_t first = 0; first * width < local.n; first += BLOCK_ROWS) {
-        int64_t end = smaller(first + BLOCK_ROWS, whole), r = first;
+    int64_t width = local.width, block_size = BLOCK_ROWS * width;
+    for (int64_t first = 0; first < local.n; first += block_size) {
+        int64_t end = smaller(local.n, first + block_size);
         memset(block, 0, (size_t)(2 * width) * sizeof *block);
-        for (; r + UNROLL <= end; r += UNROLL)
-            sum_rows(&local, r * width, width, UNROLL, block, moment, relu, residual);
-        for (; r < end; r++)
-            sum_rows(&local, r * width, width, 1, block, moment, relu, residual);
-        if (end == whole && first + BLOCK_ROWS > whole)
-            sum_rows(&local, whole * width, local.n % width, 1, block, moment, relu, residual);
+        for (int64_t at = first; at < end; at += width)
+            sum_row(&local, at, smaller(width, end - at), block, block + width, relu, residual);
         add_block(block, 2 * width, sums);
     }
 }

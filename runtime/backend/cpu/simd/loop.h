@@ -48,7 +48,8 @@ static inline void remat_stream(float *to, const float *from, int64_t n)
     for (; (uintptr_t)to % 16 == 0 && i + 4 <= n; i += 4)
         _mm_stream_ps(to + i, _mm_loadu_ps(from + i));
 #endif
-    memcpy(to + i, from + i, (size_t)(n - i) * sizeof *to);
+    if (i < n)
+        memcpy(to + i, from + i, (size_t)(n - i) * sizeof *to);
 }
 
 /* Makes streamed results visible to other threads. */

@@ -4,6 +4,7 @@
 
 #include "runtime/backend/cpu/simd/simd.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { REMAT_MAX_WINDOW = 64 };
@@ -19,8 +20,10 @@ struct remat_pool_taps {
 struct remat_pool_kernels {
     /* y = the largest value, place = the position of the first tap that has it */
     void (*largest)(const struct remat_pool_taps *taps, int64_t channels, float *y, uint8_t *place);
-    /* dx = the sum of the values of those taps whose place is their position */
-    void (*gather)(const struct remat_pool_taps *taps, int64_t channels, float *dx);
+    /* dx = the sum of the values of those taps whose place is their position; past the caches if `stream` */
+    void (*gather)(const struct remat_pool_taps *taps, int64_t channels, bool stream, float *dx);
+    /* after the last streamed pixel */
+    void (*gather_end)(bool stream);
     /* y = factor * sum of x's `rows` rows */
     void (*mean)(const float *x, int64_t rows, int64_t channels, float factor, float *y);
     /* y = factor * x */
