@@ -8,29 +8,28 @@
 
 /* A block of packed weights is at most this, or one panel: it stays in the second-level cache. */
 enum { BLOCK_BYTES = 256 * 1024 };
+/* Work is divided into about this many parts for each thread, of at least this many tiles. */
+enum { PARTS_PER_THREAD = 8, LEAST_TILES = 4 };
 
 /* Packed weights: a panel of `columns` target channels holds, for each listed row position, each listed column
  * position, each source channel, one row of the panel. */
-struct blocks {
+struct layout {
     const struct remat_gemm_kernels *kernels;
-    int64_t depth;          /* rows of a panel */
-    int64_t panel_elements; /* of a panel */
-    int64_t panels_at_once; /* in a block */
-    bool split_pixels;      /* threads share a block and take pixels each; else they take panels each */
-    int64_t block_bytes, pointers_bytes;
+    int64_t panels, panel_elements;
+    int64_t block_panels, blocks; /* panels that pixels pass by together */
+    int64_t cost, chunks;         /* of all pixels; parts of about equal cost that they are divided into */
+    int64_t weights_bytes, pointers_bytes;
 };
 
 /* One thread's view of a run. */
 struct worker {
     const struct remat_gather *gather;
-    struct blocks blocks;
+    struct layout layout;
     const float *source, *weights;
     float *target;
-    float *block;
+    float *packed;
     const float **left; /* [row positions][tile rows] */
-    int64_t cost_begin, cost_end;
-    int64_t panel_begin, panel_end;
-    int32_t member, sharing;
+    struct remat_turn turn;
 };
 
 /* Target pixels with the same live positions: a span of rows times a span of columns, for all images. */
@@ -61,32 +60,33 @@ static int64_t total_cost(const struct remat_gather *gather, int32_t height, int
     return cost;
 }
 
-static struct blocks blocks_make(const struct remat_gather *gather)
+/* Blocks that stay in cache, and enough parts that threads finish together. */
+static struct layout layout_make(const struct remat_gather *gather)
 {
-    int32_t threads = gather->device->threads;
-    struct blocks blocks = {.kernels = REMAT_SIMD_TABLE(gather->device, remat_gemm_kernels)};
-    int64_t columns = blocks.kernels->columns, panels = remat_units(gather->target_channels, columns), tiles;
-    blocks.depth = gather->axes[0].positions_count * gather->axes[1].positions_count * gather->source_channels;
-    blocks.panel_elements = blocks.depth * columns;
-    blocks.panels_at_once = BLOCK_BYTES / (blocks.panel_elements * (int64_t)sizeof(float) + 1);
-    if (blocks.panels_at_once < 1)
-        blocks.panels_at_once = 1;
-    blocks.panels_at_once = remat_at_most(blocks.panels_at_once, panels);
-    /* Blocks of equal size. */
-    blocks.panels_at_once = remat_units(panels, remat_units(panels, blocks.panels_at_once));
-    total_cost(gather, blocks.kernels->rows, &tiles);
-    blocks.split_pixels = threads == 1 || remat_balance(tiles, 1, threads) + 0.02 >= remat_balance(panels, 1, threads);
-    blocks.block_bytes = remat_align_up(blocks.panels_at_once * blocks.panel_elements * (int64_t)sizeof(float));
-    blocks.pointers_bytes =
-        remat_align_up(gather->axes[0].positions_count * blocks.kernels->rows * (int64_t)sizeof(float *));
-    return blocks;
+    struct layout layout = {.kernels = REMAT_SIMD_TABLE(gather->device, remat_gemm_kernels)};
+    int64_t rows = layout.kernels->rows, columns = layout.kernels->columns, tiles, wanted;
+    int64_t depth = gather->axes[0].positions_count * gather->axes[1].positions_count * gather->source_channels;
+    layout.panels = remat_units(gather->target_channels, columns);
+    layout.panel_elements = depth * columns;
+    layout.block_panels =
+        remat_at_most(BLOCK_BYTES / (layout.panel_elements * (int64_t)sizeof(float) + 1), layout.panels);
+    layout.blocks = remat_units(layout.panels, remat_at_least(layout.block_panels, 1));
+    layout.cost = total_cost(gather, (int32_t)rows, &tiles);
+    wanted = gather->device->threads > 1 ? PARTS_PER_THREAD * gather->device->threads : 1;
+    layout.chunks = remat_at_least(remat_at_most(wanted, tiles / LEAST_TILES), 1);
+    if (layout.blocks * layout.chunks < wanted)
+        layout.blocks = remat_at_most(layout.panels, remat_units(wanted, layout.chunks));
+    layout.block_panels = remat_units(layout.panels, layout.blocks);
+    layout.blocks = remat_units(layout.panels, layout.block_panels);
+    layout.weights_bytes = remat_align_up(layout.panels * layout.panel_elements * (int64_t)sizeof(float));
+    layout.pointers_bytes = remat_align_up(gather->axes[0].positions_count * rows * (int64_t)sizeof(float *));
+    return layout;
 }
 
 int64_t remat_gather_scratch_bytes(const struct remat_gather *gather)
 {
-    struct blocks blocks = blocks_make(gather);
-    return blocks.block_bytes * (blocks.split_pixels ? 1 : gather->device->threads) +
-           blocks.pointers_bytes * gather->device->threads;
+    struct layout layout = layout_make(gather);
+    return layout.weights_bytes + layout.pointers_bytes * gather->device->threads;
 }
 
 /* The weights of kernel position (r, s) for `valid` target channels from `column` on: [source channels][columns]. */
@@ -97,30 +97,24 @@ static void pack_position(const struct worker *worker, int32_t r, int32_t s, int
     const struct remat_conv_shape *shape = &gather->shape;
     int64_t position = r * shape->kernel[1] + s, filter = shape->kernel[0] * shape->kernel[1] * shape->c;
     if (!gather->backward) {
-        worker->blocks.kernels->pack_transposed(shape->c, valid,
+        worker->layout.kernels->pack_transposed(shape->c, valid,
                                                 worker->weights + column * filter + position * shape->c, filter, panel);
         return;
     }
-    worker->blocks.kernels->pack_rows(shape->k, valid, worker->weights + position * shape->c + column, filter, panel);
+    worker->layout.kernels->pack_rows(shape->k, valid, worker->weights + position * shape->c + column, filter, panel);
 }
 
-/* This thread's part of packing the panels panel0 .. panel1: in units of (panel, position). */
-static void pack_block(const struct worker *worker, int64_t panel0, int64_t panel1)
+/* Unit: a panel and a kernel position. */
+static void pack_unit(const struct worker *worker, int64_t unit)
 {
     const struct remat_gather *gather = worker->gather;
     const struct remat_spans *rows = &gather->axes[0], *columns = &gather->axes[1];
-    int64_t width = worker->blocks.kernels->columns, positions = rows->positions_count * columns->positions_count;
-    int64_t units = (panel1 - panel0) * positions;
-    int64_t begin = remat_share(units, 1, worker->member, worker->sharing);
-    int64_t end = remat_share(units, 1, worker->member + 1, worker->sharing);
-    for (int64_t unit = begin; unit < end; unit++) {
-        int64_t panel = unit / positions, position = unit % positions, column = (panel0 + panel) * width;
-        pack_position(worker, rows->positions[position / columns->positions_count],
-                      columns->positions[position % columns->positions_count], column,
-                      (int32_t)remat_at_most(width, gather->target_channels - column),
-                      worker->block + panel * worker->blocks.panel_elements +
-                          position * gather->source_channels * width);
-    }
+    int64_t width = worker->layout.kernels->columns, positions = rows->positions_count * columns->positions_count;
+    int64_t panel = unit / positions, position = unit % positions, column = panel * width;
+    pack_position(worker, rows->positions[position / columns->positions_count],
+                  columns->positions[position % columns->positions_count], column,
+                  (int32_t)remat_at_most(width, gather->target_channels - column),
+                  worker->packed + panel * worker->layout.panel_elements + position * gather->source_channels * width);
 }
 
 /* Finds where pixel `pixel` of a region reads and writes: left[segment * tile rows] and the returned target. */
@@ -137,7 +131,7 @@ static float *locate_pixel(const struct worker *worker, const struct region *reg
     const float *source =
         worker->source + (n * gather->source_size[0] + source_row) * pitch + source_column * gather->source_channels;
     for (int32_t segment = 0; segment < region->rows->positions; segment++)
-        left[segment * worker->blocks.kernels->rows] = source + segment * pitch;
+        left[segment * worker->layout.kernels->rows] = source + segment * pitch;
     return worker->target + ((n * gather->target_size[0] + target_row) * gather->target_size[1] + target_column) *
                                 gather->target_channels;
 }
@@ -147,7 +141,7 @@ static void multiply_tile(const struct worker *worker, const struct region *regi
                           int64_t panel1)
 {
     const struct remat_gather *gather = worker->gather;
-    const struct remat_gemm_kernels *kernels = worker->blocks.kernels;
+    const struct remat_gemm_kernels *kernels = worker->layout.kernels;
     int64_t step = gather->axes[1].positions_count * gather->source_channels * kernels->columns;
     int64_t first = region->columns->first * gather->source_channels * kernels->columns + region->rows->first * step;
     int64_t length = region->columns->positions * gather->source_channels;
@@ -161,66 +155,64 @@ static void multiply_tile(const struct worker *worker, const struct region *regi
         out.column = panel * kernels->columns;
         out.columns = (int32_t)remat_at_most(kernels->columns, gather->target_channels - out.column);
         kernels->by_rows(height, region->rows->positions, length, worker->left,
-                         worker->block + (panel - panel0) * worker->blocks.panel_elements + first, step, &out);
+                         worker->packed + panel * worker->layout.panel_elements + first, step, &out);
     }
 }
 
-/* The tiles whose cost, summed in a fixed order, falls to this thread. */
-static void multiply_block(const struct worker *worker, int64_t panel0, int64_t panel1)
+/* The tiles whose cost, summed in a fixed order, lies in cost_begin .. cost_end. */
+static void multiply_chunk(const struct worker *worker, int64_t panel0, int64_t panel1, int64_t cost_begin,
+                           int64_t cost_end)
 {
     const struct remat_gather *gather = worker->gather;
-    int64_t cost = 0;
     for (int32_t i = 0; i < gather->axes[0].spans_count; i++) {
         for (int32_t j = 0; j < gather->axes[1].spans_count; j++) {
-            struct region region = region_at(gather, i, j, worker->blocks.kernels->rows);
-            int64_t before = worker->cost_begin - cost, after = worker->cost_end - cost;
-            int64_t begin = before <= 0 ? 0 : remat_units(before, region.tile_cost);
-            int64_t end = after <= 0 ? 0 : remat_units(after, region.tile_cost);
+            struct region region = region_at(gather, i, j, worker->layout.kernels->rows);
+            int64_t begin = cost_begin <= 0 ? 0 : remat_units(cost_begin, region.tile_cost);
+            int64_t end = cost_end <= 0 ? 0 : remat_units(cost_end, region.tile_cost);
             for (int64_t tile = begin; tile < remat_at_most(end, region.tiles); tile++)
                 multiply_tile(worker, &region, tile, panel0, panel1);
-            cost += region.tiles * region.tile_cost;
+            cost_begin -= region.tiles * region.tile_cost;
+            cost_end -= region.tiles * region.tile_cost;
         }
     }
 }
 
-static void work(const struct worker *worker)
+/* Item: a block of panels and a chunk of pixels. */
+static void multiply_item(const struct worker *worker, int64_t item)
 {
-    for (int64_t panel = worker->panel_begin; panel < worker->panel_end; panel += worker->blocks.panels_at_once) {
-        int64_t end = remat_at_most(panel + worker->blocks.panels_at_once, worker->panel_end);
-        remat_wait_for_sharers(worker->sharing);
-        pack_block(worker, panel, end);
-        remat_wait_for_sharers(worker->sharing);
-        multiply_block(worker, panel, end);
-    }
+    const struct layout *layout = &worker->layout;
+    int64_t panel = item / layout->chunks * layout->block_panels, chunk = item % layout->chunks;
+    multiply_chunk(worker, panel, remat_at_most(panel + layout->block_panels, layout->panels),
+                   layout->cost * chunk / layout->chunks, layout->cost * (chunk + 1) / layout->chunks);
 }
 
-static void divide(struct worker *worker, int32_t thread, int32_t threads, char *scratch)
+static void work(struct worker *worker)
 {
     const struct remat_gather *gather = worker->gather;
-    int64_t panels = remat_units(gather->target_channels, worker->blocks.kernels->columns), tiles;
-    int64_t cost = total_cost(gather, worker->blocks.kernels->rows, &tiles);
-    bool split_pixels = worker->blocks.split_pixels;
-    int64_t blocks = split_pixels ? 1 : gather->device->threads;
-    worker->member = split_pixels ? thread : 0;
-    worker->sharing = split_pixels ? threads : 1;
-    worker->cost_begin = remat_share(cost, 1, worker->member, worker->sharing);
-    worker->cost_end = remat_share(cost, 1, worker->member + 1, worker->sharing);
-    worker->panel_begin = split_pixels ? 0 : remat_share(panels, 1, thread, threads);
-    worker->panel_end = split_pixels ? panels : remat_share(panels, 1, thread + 1, threads);
-    worker->block = (float *)(scratch + (split_pixels ? 0 : thread * worker->blocks.block_bytes));
-    worker->left =
-        (const float **)(scratch + blocks * worker->blocks.block_bytes + thread * worker->blocks.pointers_bytes);
+    int64_t units = worker->layout.panels * gather->axes[0].positions_count * gather->axes[1].positions_count;
+    int64_t items = worker->layout.blocks * worker->layout.chunks, item;
+    while ((item = remat_turn_take(&worker->turn, units)) >= 0)
+        pack_unit(worker, item);
+    remat_turn_finish(&worker->turn, units);
+    while ((item = remat_turn_take(&worker->turn, items)) >= 0)
+        multiply_item(worker, item);
 }
 
 void remat_gather_run(const struct remat_gather *gather, const float *source, const float *weights, float *target,
                       void *scratch)
 {
     struct worker shared = {.gather = gather, .source = source, .weights = weights, .target = target};
-    shared.blocks = blocks_make(gather);
+    struct remat_queue queue;
+    shared.layout = layout_make(gather);
+    shared.packed = scratch;
+    shared.turn.queue = &queue;
 #pragma omp parallel num_threads(gather->device->threads)
     {
         struct worker worker = shared;
-        divide(&worker, omp_get_thread_num(), omp_get_num_threads(), scratch);
+#pragma omp single
+        remat_queue_init(&queue, omp_get_num_threads());
+        worker.left = (const float **)((char *)scratch + worker.layout.weights_bytes +
+                                       omp_get_thread_num() * worker.layout.pointers_bytes);
         work(&worker);
     }
 }

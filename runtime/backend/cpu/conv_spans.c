@@ -4,11 +4,6 @@
 
 #include <stdbool.h>
 
-static int64_t at_least(int64_t value, int64_t limit)
-{
-    return value > limit ? value : limit;
-}
-
 /* Appends a target to the last span if it continues it, else starts a new one. */
 static void add_target(struct remat_spans *spans, int64_t target, int64_t source, int64_t first, int64_t positions)
 {
@@ -62,8 +57,8 @@ enum remat_status remat_spans_forward(const struct remat_axis *axis, struct rema
         out->positions[r] = r;
     for (int64_t i = 0; i < axis->out; i++) {
         int64_t base = i * axis->stride - axis->pad;
-        int64_t begin = at_least(-base, 0), end = remat_at_most(axis->in - base, axis->kernel);
-        add_target(out, i, base + begin, begin, at_least(end - begin, 0));
+        int64_t begin = remat_at_least(-base, 0), end = remat_at_most(axis->in - base, axis->kernel);
+        add_target(out, i, base + begin, begin, remat_at_least(end - begin, 0));
     }
     drop_dead_positions(out, renumbered);
     return REMAT_OK;
@@ -78,13 +73,13 @@ static int32_t add_phase(const struct remat_axis *axis, int64_t phase, int32_t l
     for (int64_t r = axis->kernel - 1; r >= 0; r--) {
         if ((phase + axis->pad - r) % axis->stride != 0)
             continue;
-        highest = at_least(highest, r);
+        highest = remat_at_least(highest, r);
         out->positions[listed + count++] = (int32_t)r;
     }
     for (int64_t i = phase; i < axis->in; i += axis->stride) {
         int64_t base = count ? (i + axis->pad - highest) / axis->stride : 0;
-        int64_t begin = at_least(-base, 0), end = remat_at_most(axis->out - base, count);
-        add_target(out, i, base + begin, listed + begin, at_least(end - begin, 0));
+        int64_t begin = remat_at_least(-base, 0), end = remat_at_most(axis->out - base, count);
+        add_target(out, i, base + begin, listed + begin, remat_at_least(end - begin, 0));
     }
     return count;
 }

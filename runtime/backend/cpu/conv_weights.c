@@ -242,6 +242,12 @@ static void work(const struct part *part)
         }
 }
 
+/* How evenly units fall to the threads: mean over maximum. */
+static double balance(int64_t units, int32_t threads)
+{
+    return (double)units / (double)(remat_units(units, threads) * threads);
+}
+
 /* Divides threads = down x across so that shares are even and little is packed twice: a panel of x is packed by each
  * of `down` and a tile of dy by each of `across`, at about 1/3 and 1/6 of a multiplication's cost. */
 static int32_t threads_down(const struct plan *plan, int32_t threads)
@@ -254,7 +260,7 @@ static int32_t threads_down(const struct plan *plan, int32_t threads)
         double rate;
         if (threads % down != 0)
             continue;
-        rate = remat_balance(tiles, 1, down) * remat_balance(panels, 1, threads / down);
+        rate = balance(tiles, down) * balance(panels, threads / down);
         rate /= 1 + 0.33 * down / (double)tiles + 0.17 * (threads / down) / (double)panels;
         if (rate > best_rate) {
             best_rate = rate;

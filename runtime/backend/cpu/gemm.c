@@ -1,5 +1,5 @@
 /* The blocking of matrix products (after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
- * ACM TOMS 34, 2008): a block of B is packed into panels that stay in the second-level cache while all rows of A pass
+ * ACM TOMS 34, 2008): a block of B is packed into panels that stay in the second-level cache while rows of A pass
  * by. Rows of A are read in place; only a transposed A is packed, tile by tile. */
 #include "runtime/backend/cpu/gemm.h"
 
@@ -8,163 +8,152 @@
 #include "runtime/backend/cpu/simd/gemm_kernels.h"
 
 #include <omp.h>
-#include <string.h>
 
-/* Elements of a packed block of B: 256 KiB. */
-enum { BLOCK_ELEMENTS = 65536, DEEP_BLOCK = 1024, PACKED_BLOCK = 256 };
+/* Elements of a block of packed B: 256 KiB. Several threads pack `BLOCKS_AT_ONCE` blocks before they multiply. */
+enum { BLOCK_ELEMENTS = 65536, BLOCKS_AT_ONCE = 16, DEEP_BLOCK = 1024, PACKED_BLOCK = 256 };
+/* Row tiles that a thread takes at once. */
+enum { TILES_AT_ONCE = 8 };
 
 struct job {
     const struct remat_gemm_kernels *kernels;
     struct remat_gemm gemm;
     const float *a, *b;
     float *c;
-    int64_t block_k, block_n; /* of the packed block; block_n is whole panels */
+    int64_t block_k, block_n; /* of a block; block_n is whole panels */
+    int64_t group_n;          /* columns packed at once, whole blocks, for all k */
     bool pack_a;
-    bool split_rows; /* threads share a block and take rows each; else they take columns each */
-    int32_t threads;
-    float *scratch;
-    int64_t block_bytes, tile_bytes; /* aligned */
+    int64_t group_bytes, tile_bytes; /* aligned; a tile is each thread's */
 };
 
-/* What one thread does: rows x columns of C, together with `sharing` threads that pack the same blocks. */
-struct part {
-    int64_t row_begin, row_end, column_begin, column_end;
-    float *block, *tile;
-    int32_t member, sharing;
+/* One thread's place in a job. */
+struct worker {
+    const struct job *job;
+    struct remat_turn turn;
+    float *group, *tile;
 };
 
 static struct job job_make(const struct remat_device *device, const struct remat_gemm *gemm, int32_t threads)
 {
     struct job job = {.kernels = REMAT_SIMD_TABLE(device, remat_gemm_kernels), .gemm = *gemm};
-    int64_t columns = job.kernels->columns, rows = job.kernels->rows;
-    job.threads = threads;
+    int64_t columns = job.kernels->columns, width = remat_units(gemm->n, columns) * columns;
+    int64_t k = remat_at_least(gemm->k, 1), blocks = threads > 1 ? BLOCKS_AT_ONCE : 1, room;
     job.pack_a = gemm->trans_a;
-    job.block_k = remat_at_most(gemm->k, job.pack_a ? PACKED_BLOCK : DEEP_BLOCK);
-    if (job.block_k < 1)
-        job.block_k = 1;
-    job.block_n = BLOCK_ELEMENTS / job.block_k / columns * columns;
-    job.block_n = remat_at_most(job.block_n, remat_units(gemm->n, columns) * columns);
-    job.split_rows =
-        threads > 1 && remat_balance(gemm->m, rows, threads) + 0.02 >= remat_balance(gemm->n, columns, threads);
-    job.block_bytes = remat_align_up(job.block_k * job.block_n * (int64_t)sizeof(float));
-    job.tile_bytes = job.pack_a ? remat_align_up(job.block_k * rows * (int64_t)sizeof(float)) : 0;
+    job.block_k = remat_at_most(k, job.pack_a ? PACKED_BLOCK : DEEP_BLOCK);
+    job.block_n = remat_at_most(BLOCK_ELEMENTS / job.block_k / columns * columns, width);
+    /* All k of a column block are packed together, so that its sums finish before the next. */
+    room = blocks * BLOCK_ELEMENTS / (job.block_n * k);
+    job.group_n = remat_at_most(remat_at_least(room, 1) * job.block_n, width);
+    job.group_bytes = remat_align_up(job.group_n * k * (int64_t)sizeof(float));
+    if (job.pack_a)
+        job.tile_bytes =
+            remat_align_up((job.block_k * job.kernels->rows + REMAT_TILE_MAX_COLUMNS) * (int64_t)sizeof(float));
     return job;
 }
 
 int64_t remat_gemm_scratch_bytes(const struct remat_device *device, const struct remat_gemm *gemm, int32_t threads)
 {
     struct job job = job_make(device, gemm, threads);
-    return job.block_bytes * (job.split_rows ? 1 : threads) + job.tile_bytes * threads;
+    return job.group_bytes + job.tile_bytes * threads;
 }
 
-/* Packs columns n0 .. n0 + columns of op(B) rows k0 .. k0 + depth. */
-static void pack_panel(const struct job *job, int64_t k0, int64_t depth, int64_t n0, int32_t valid, float *panel)
+/* Panels hold all k: panel i of a group is at i * k * columns. */
+static void pack_panel(const struct worker *worker, int64_t n, float *panel)
 {
-    const struct remat_gemm *gemm = &job->gemm;
+    const struct remat_gemm *gemm = &worker->job->gemm;
+    const struct remat_gemm_kernels *kernels = worker->job->kernels;
+    int32_t valid = (int32_t)remat_at_most(kernels->columns, gemm->n - n);
     if (gemm->trans_b)
-        job->kernels->pack_transposed(depth, valid, job->b + n0 * gemm->ldb + k0, gemm->ldb, panel);
+        kernels->pack_transposed(gemm->k, valid, worker->job->b + n * gemm->ldb, gemm->ldb, panel);
     else
-        job->kernels->pack_rows(depth, valid, job->b + k0 * gemm->ldb + n0, gemm->ldb, panel);
+        kernels->pack_rows(gemm->k, valid, worker->job->b + n, gemm->ldb, panel);
 }
 
-static void pack_block(const struct job *job, const struct part *part, int64_t k0, int64_t depth, int64_t n0,
-                       int64_t n1)
+/* A tile's rows times columns n0 .. n1 over k0 .. k0 + depth. */
+static void multiply_rows(const struct worker *worker, int64_t m, int64_t k0, int64_t depth, int64_t n0, int64_t n1,
+                          int64_t group0)
 {
-    int32_t columns = job->kernels->columns;
-    int64_t panels = (n1 - n0 + columns - 1) / columns;
-    for (int64_t i = panels * part->member / part->sharing; i < panels * (part->member + 1) / part->sharing; i++) {
-        int64_t n = n0 + i * columns;
-        pack_panel(job, k0, depth, n, (int32_t)remat_at_most(columns, n1 - n), part->block + i * columns * depth);
-    }
-}
-
-/* tile[p * rows + i] = op(A)[m + i, k0 + p] out of a transposed A. */
-static void pack_tile(const struct job *job, int64_t m, int32_t height, int64_t k0, int64_t depth, float *tile)
-{
-    int32_t rows = job->kernels->rows;
-    for (int64_t p = 0; p < depth; p++)
-        for (int32_t i = 0; i < height; i++)
-            tile[p * rows + i] = job->a[(k0 + p) * job->gemm.lda + m + i];
-}
-
-/* A tile's rows times all panels of the block. */
-static void multiply_rows(const struct job *job, const struct part *part, int64_t m, int64_t k0, int64_t depth,
-                          int64_t n0, int64_t n1)
-{
+    const struct job *job = worker->job;
+    const struct remat_gemm *gemm = &job->gemm;
     const struct remat_gemm_kernels *kernels = job->kernels;
-    int32_t height = (int32_t)remat_at_most(kernels->rows, part->row_end - m);
+    int32_t height = (int32_t)remat_at_most(kernels->rows, gemm->m - m);
     const float *left[REMAT_TILE_MAX_ROWS];
     float *rows[REMAT_TILE_MAX_ROWS];
-    struct remat_tile_out out = {.out = rows, .alpha = job->gemm.alpha, .add = k0 > 0 || job->gemm.beta != 0};
-    out.bias = k0 == 0 ? job->gemm.bias : NULL;
+    struct remat_tile_out out = {.out = rows, .alpha = gemm->alpha, .add = k0 > 0 || gemm->beta != 0};
+    out.bias = k0 == 0 ? gemm->bias : NULL;
     for (int32_t i = 0; i < height; i++) {
-        rows[i] = job->c + (m + i) * job->gemm.ldc;
-        left[i] = job->a + (m + i) * job->gemm.lda + k0;
+        rows[i] = job->c + (m + i) * gemm->ldc;
+        left[i] = job->a + (m + i) * gemm->lda + k0;
     }
     if (job->pack_a)
-        pack_tile(job, m, height, k0, depth, part->tile);
+        kernels->pack_columns(depth, 1, job->a + k0 * gemm->lda + m, gemm->lda, gemm->m - m, worker->tile, 0);
     for (int64_t n = n0; n < n1; n += kernels->columns) {
-        const float *panel = part->block + (n - n0) * depth;
+        const float *panel = worker->group + (n - group0) * gemm->k + k0 * kernels->columns;
         out.column = n;
         out.columns = (int32_t)remat_at_most(kernels->columns, n1 - n);
         if (job->pack_a)
-            kernels->by_columns(height, depth, part->tile, kernels->rows, panel, kernels->columns, &out);
+            kernels->by_columns(height, depth, worker->tile, kernels->rows, panel, kernels->columns, &out);
         else
             kernels->by_rows(height, 1, depth, left, panel, 0, &out);
     }
 }
 
-static void run_part(const struct job *job, const struct part *part)
+/* Item: a block of columns and a few row tiles, for all k. */
+static void multiply_item(const struct worker *worker, int64_t item, int64_t group0, int64_t group1)
 {
-    for (int64_t n0 = part->column_begin; n0 < part->column_end; n0 += job->block_n) {
-        int64_t n1 = remat_at_most(n0 + job->block_n, part->column_end), k0 = 0;
-        do {
-            int64_t depth = remat_at_most(job->block_k, job->gemm.k - k0);
-            remat_wait_for_sharers(part->sharing);
-            pack_block(job, part, k0, depth, n0, n1);
-            remat_wait_for_sharers(part->sharing);
-            for (int64_t m = part->row_begin; m < part->row_end; m += job->kernels->rows)
-                multiply_rows(job, part, m, k0, depth, n0, n1);
-            k0 += depth;
-        } while (k0 < job->gemm.k);
+    const struct job *job = worker->job;
+    int64_t rows = job->kernels->rows, chunk = TILES_AT_ONCE * rows, chunks = remat_units(job->gemm.m, chunk);
+    int64_t n0 = group0 + item / chunks * job->block_n, n1 = remat_at_most(n0 + job->block_n, group1);
+    int64_t m0 = item % chunks * chunk, m1 = remat_at_most(m0 + chunk, job->gemm.m), k0 = 0;
+    do {
+        int64_t depth = remat_at_most(job->block_k, job->gemm.k - k0);
+        for (int64_t m = m0; m < m1; m += rows)
+            multiply_rows(worker, m, k0, depth, n0, n1, group0);
+        k0 += depth;
+    } while (k0 < job->gemm.k);
+}
+
+static void work(struct worker *worker)
+{
+    const struct job *job = worker->job;
+    int64_t columns = job->kernels->columns, item;
+    for (int64_t group0 = 0; group0 < job->gemm.n; group0 += job->group_n) {
+        int64_t group1 = remat_at_most(group0 + job->group_n, job->gemm.n);
+        int64_t panels = remat_units(group1 - group0, columns);
+        int64_t items =
+            remat_units(group1 - group0, job->block_n) * remat_units(job->gemm.m, TILES_AT_ONCE * job->kernels->rows);
+        while ((item = remat_turn_take(&worker->turn, panels)) >= 0)
+            pack_panel(worker, group0 + item * columns, worker->group + item * columns * job->gemm.k);
+        remat_turn_finish(&worker->turn, panels);
+        while ((item = remat_turn_take(&worker->turn, items)) >= 0)
+            multiply_item(worker, item, group0, group1);
+        remat_turn_finish(&worker->turn, items);
     }
 }
 
-static struct part part_make(const struct job *job, int32_t thread, int32_t threads)
+static void start(const struct job *job, struct remat_queue *queue, int32_t thread, char *scratch)
 {
-    char *scratch = (char *)job->scratch;
-    struct part part = {.row_end = job->gemm.m, .column_end = job->gemm.n, .sharing = 1};
-    int64_t blocks = job->split_rows ? 1 : job->threads;
-    if (job->split_rows) {
-        part.row_begin = remat_share(job->gemm.m, job->kernels->rows, thread, threads);
-        part.row_end = remat_share(job->gemm.m, job->kernels->rows, thread + 1, threads);
-        part.member = thread;
-        part.sharing = threads;
-    } else {
-        part.column_begin = remat_share(job->gemm.n, job->kernels->columns, thread, threads);
-        part.column_end = remat_share(job->gemm.n, job->kernels->columns, thread + 1, threads);
-    }
-    part.block = (float *)(scratch + (job->split_rows ? 0 : thread * job->block_bytes));
-    part.tile = (float *)(scratch + blocks * job->block_bytes + thread * job->tile_bytes);
-    return part;
+    struct worker worker = {.job = job, .turn = {.queue = queue}, .group = (float *)scratch};
+    worker.tile = (float *)(scratch + job->group_bytes + thread * job->tile_bytes);
+    work(&worker);
 }
 
 void remat_gemm_run(const struct remat_device *device, const struct remat_gemm *gemm, const float *a, const float *b,
                     float *c, void *scratch, int32_t threads)
 {
     struct job job = job_make(device, gemm, threads);
+    struct remat_queue queue;
     job.a = a;
     job.b = b;
     job.c = c;
-    job.scratch = scratch;
     if (threads == 1) {
-        struct part part = part_make(&job, 0, 1);
-        run_part(&job, &part);
+        remat_queue_init(&queue, 1);
+        start(&job, &queue, 0, scratch);
         return;
     }
 #pragma omp parallel num_threads(threads)
     {
-        struct part part = part_make(&job, omp_get_thread_num(), omp_get_num_threads());
-        run_part(&job, &part);
+#pragma omp single
+        remat_queue_init(&queue, omp_get_num_threads());
+        start(&job, &queue, omp_get_thread_num(), scratch);
     }
 }

@@ -1,12 +1,18 @@
-/* How work in whole units is divided among threads. */
+/* How work in whole units is divided among the threads of one parallel region. */
 #ifndef REMAT_RUNTIME_BACKEND_CPU_SHARE_H
 #define REMAT_RUNTIME_BACKEND_CPU_SHARE_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 static inline int64_t remat_at_most(int64_t value, int64_t limit)
 {
     return value < limit ? value : limit;
+}
+
+static inline int64_t remat_at_least(int64_t value, int64_t limit)
+{
+    return value > limit ? value : limit;
 }
 
 static inline int64_t remat_units(int64_t total, int64_t unit)
@@ -15,21 +21,42 @@ static inline int64_t remat_units(int64_t total, int64_t unit)
 }
 
 /* Where share `index` of `count` of 0..total begins; it ends where the next one begins. */
-static inline int64_t remat_share(int64_t total, int64_t unit, int32_t index, int32_t count)
+static inline int64_t remat_share(int64_t total, int64_t unit, int64_t index, int64_t count)
 {
     return remat_at_most(remat_units(total, unit) * index / count * unit, total);
 }
 
-/* How evenly `total` falls to the threads: mean over maximum, at most 1. */
-static inline double remat_balance(int64_t total, int64_t unit, int32_t threads)
+/* Phases of numbered items that the threads take one by one, so that a thread that is held up delays nobody for long.
+ * What an item computes may not depend on who takes it. */
+struct remat_queue {
+    atomic_int_fast64_t next;
+    int32_t threads;
+};
+
+static inline void remat_queue_init(struct remat_queue *queue, int32_t threads)
 {
-    return (double)total / (double)(remat_units(remat_units(total, unit), threads) * unit * threads);
+    atomic_init(&queue->next, 0);
+    queue->threads = threads;
 }
 
-/* For a function that several threads of one parallel region run, or one alone. */
-static inline void remat_wait_for_sharers(int32_t sharing)
+/* One thread's position in the queue. */
+struct remat_turn {
+    struct remat_queue *queue;
+    int64_t base; /* number of the phase's first item */
+};
+
+/* The next item of a phase of `items`, or -1 after the last, when all items are taken but perhaps not done. */
+static inline int64_t remat_turn_take(const struct remat_turn *turn, int64_t items)
 {
-    if (sharing > 1) {
+    int64_t item = (int64_t)atomic_fetch_add_explicit(&turn->queue->next, 1, memory_order_relaxed) - turn->base;
+    return item < items ? item : -1;
+}
+
+/* Waits until all threads have done the phase. Every thread was once told -1: that many numbers are used up too. */
+static inline void remat_turn_finish(struct remat_turn *turn, int64_t items)
+{
+    turn->base += items + turn->queue->threads;
+    if (turn->queue->threads > 1) {
 #pragma omp barrier
     }
 }
