@@ -18,7 +18,7 @@ const struct remat_recipe remat_recipes[] = {
         .rate = {.kind = REMAT_RATE_COSINE, .peak = 0.1, .warmup_epochs = 5},
         .batch = 100,
         .epochs = 80,
-        .augment = {.pad = 4, .flip = true},
+        .augment = {.pad = 4, .cutout = 8, .flip = true},
         .normalize = true,
     },
     {

@@ -41,6 +41,10 @@ static void begin_epoch(struct loop *loop)
 {
     struct remat_session *run = loop->run;
     int64_t first = first_of_epoch(run);
+    if (run->position.step == first) {
+        run->position.epoch_loss = 0;
+        run->position.epoch_rows = run->position.epoch_correct = 0;
+    }
     remat_prefetch_begin(run->prefetch, REMAT_TRAINING_SET, run->position.step / run->steps_per_epoch,
                          (run->position.step - first) * run->micro_count,
                          (end_of_epoch(run) - first) * run->micro_count, run->train.slots);
@@ -144,8 +148,6 @@ static enum remat_status evaluate(struct loop *loop, struct remat_error *err)
     result->train_accuracy = remat_totals_accuracy(&train);
     result->test_loss = remat_totals_loss(&test);
     result->test_accuracy = remat_totals_accuracy(&test);
-    position->epoch_loss = 0;
-    position->epoch_rows = position->epoch_correct = 0;
     return REMAT_OK;
 }
 
@@ -195,6 +197,8 @@ static enum remat_status run_loop(struct loop *loop, struct remat_error *err)
 {
     struct remat_session *run = loop->run;
     bool in_epoch = false;
+    if (run->position.step == run->total_steps) /* resumed after the end */
+        return evaluate(loop, err);
     while (run->position.step < run->total_steps) {
         if (!in_epoch)
             begin_epoch(loop);

@@ -87,6 +87,10 @@ static void check_resume(struct remat_train_config config)
     assert_int_equal(resumed.first_step, 15);
     assert_true(resumed.state_hash == once.state_hash);
     assert_true(resumed.test_loss == once.test_loss && resumed.train_loss == once.train_loss);
+    once = train(&config);
+    assert_int_equal(once.first_step, 16);
+    assert_true(once.state_hash == resumed.state_hash);
+    assert_true(once.test_loss == resumed.test_loss && once.train_loss == resumed.train_loss);
     assert_int_equal(read_losses(whole, a), 16);
     assert_int_equal(read_losses(parts, b), 16);
     for (int i = 0; i < 16; i++)
