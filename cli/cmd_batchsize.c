@@ -45,8 +45,7 @@ static enum remat_status run(const struct cli_args *given, struct remat_error *e
         return remat_fail(err, REMAT_USAGE, "batchsize: expected --memory SIZE and -o DIR");
     args.batch = 0;
     REMAT_TRY(cli_workload_config(&args, &workload, err));
-    if (!workload.profile.cache_path && remat_profile_cache_path(cache, sizeof cache))
-        workload.profile.cache_path = cache;
+    REMAT_TRY(cli_cache_path(&workload.profile, cache, sizeof cache, err));
     REMAT_TRY(REMAT_ALLOC(command, 1, err));
     status = cli_worker_command(&args, command, err);
     if (status == REMAT_OK)

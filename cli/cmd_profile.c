@@ -4,21 +4,23 @@
 #include "core/base/json.h"
 #include "profiler/table.h"
 
-static void print_row(const struct remat_profile_row *row, const struct remat_machine_peaks *peaks)
+#include <stdlib.h>
+
+static void print_row(const struct remat_profile_row *row)
 {
     printf("%-20s %-36.36s %5d %10.3f %6.1f %9.1f %5.0f %8.2f %5.0f %10.2f %10.2f\n", remat_op_text(row->op),
            row->shapes, row->count, (double)row->time_ns / 1e6,
            row->time_ns > 0 ? 100.0 * (double)row->spread_ns / (double)row->time_ns : 0.0, row->gflop_per_second,
-           100 * row->gflop_per_second / peaks->gflop_per_second, row->gbyte_per_second,
-           100 * row->gbyte_per_second / peaks->gbyte_per_second, (double)row->kept_bytes / (1 << 20),
-           (double)row->scratch_bytes / (1 << 20));
+           100 * row->compute_share, row->gbyte_per_second, 100 * row->memory_share,
+           (double)row->kept_bytes / (1 << 20), (double)row->scratch_bytes / (1 << 20));
 }
 
 static enum remat_status print_table(const struct remat_workload *workload, const struct remat_machine_peaks *peaks,
                                      struct remat_error *err)
 {
-    struct remat_profile_table table;
-    enum remat_status status = remat_profile_table(&workload->graph, &table, err);
+    struct remat_profile_row *rows = NULL;
+    int32_t count = 0;
+    enum remat_status status = remat_profile_table(&workload->graph, peaks, &rows, &count, err);
     if (status == REMAT_OK) {
         printf("%s on %s\n", workload->layers.name, workload->info.description);
         printf("machine peaks: %.1f GFLOP/s, %.1f GB/s; sum of the tasks: %.3f ms; persistent: %.1f MiB\n\n",
@@ -27,10 +29,10 @@ static enum remat_status print_table(const struct remat_workload *workload, cons
                (double)workload->graph.persistent_bytes / (1 << 20));
         printf("%-20s %-36s %5s %10s %6s %9s %5s %8s %5s %10s %10s\n", "op", "shapes", "count", "ms", "+-%", "GFLOP/s",
                "%", "GB/s", "%", "kept MiB", "scratch MiB");
-        for (int32_t i = 0; i < table.count; i++)
-            print_row(&table.rows[i], peaks);
+        for (int32_t i = 0; i < count; i++)
+            print_row(&rows[i]);
     }
-    remat_profile_table_free(&table);
+    free(rows);
     return status;
 }
 

@@ -167,8 +167,7 @@ static enum remat_status run_train(const struct cli_args *args, struct remat_err
     REMAT_TRY(cli_workload_config(args, &config.workload, err));
     REMAT_TRY(make_recipe(args, &config.recipe, err));
     set_data(args, &config.data);
-    if (!config.workload.profile.cache_path && remat_profile_cache_path(cache, sizeof cache))
-        config.workload.profile.cache_path = cache;
+    REMAT_TRY(cli_cache_path(&config.workload.profile, cache, sizeof cache, err));
     config.workload.times = args->analytic ? REMAT_TIMES_ROOFLINE : REMAT_TIMES_MEASURED;
     config.planning = (struct remat_planning){.budget = args->budget_given ? &args->budget : NULL,
                                               .solver = args->solver,

@@ -44,7 +44,7 @@ static enum remat_status optimizer_kind(const struct cli_args *args, enum remat_
 static enum remat_status lower_options(const struct cli_args *args, struct remat_lower_options *out,
                                        struct remat_error *err)
 {
-    enum remat_optimizer optimizer;
+    enum remat_optimizer optimizer = REMAT_SGD;
     REMAT_TRY(optimizer_kind(args, &optimizer, err));
     *out = remat_lower_defaults(REMAT_TRAIN, optimizer);
     if (args->momentum >= 0)
@@ -77,6 +77,16 @@ enum remat_status cli_workload_config(const struct cli_args *args, struct remat_
     return REMAT_OK;
 }
 
+enum remat_status cli_cache_path(struct remat_profile_options *options, char *buffer, int capacity,
+                                 struct remat_error *err)
+{
+    if (options->cache_path)
+        return REMAT_OK;
+    REMAT_TRY(remat_profile_cache_path(buffer, capacity, err));
+    options->cache_path = buffer;
+    return REMAT_OK;
+}
+
 enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time_source times,
                                     struct remat_workload *out, struct remat_error *err)
 {
@@ -86,8 +96,7 @@ enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time
     memset(out, 0, sizeof *out);
     REMAT_TRY(cli_workload_config(args, &config, err));
     config.times = times;
-    if (!config.profile.cache_path && remat_profile_cache_path(cache, sizeof cache))
-        config.profile.cache_path = cache;
+    REMAT_TRY(cli_cache_path(&config.profile, cache, sizeof cache, err));
     status = remat_workload_open(&config, out, err);
     cli_progress_end();
     return status;

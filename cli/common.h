@@ -19,6 +19,9 @@ REMAT_MUST_CHECK enum remat_status cli_workload_config(const struct cli_args *ar
 /* Opens the workload with measured times (or the roofline's with --analytic), showing progress. */
 REMAT_MUST_CHECK enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time_source times,
                                                      struct remat_workload *out, struct remat_error *err);
+/* Sets the profile cache's path to the default one, held in `buffer`, unless --cache gave another. */
+REMAT_MUST_CHECK enum remat_status cli_cache_path(struct remat_profile_options *options, char *buffer, int capacity,
+                                                  struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status cli_solver(const struct cli_args *args, const struct remat_solver **out,
                                               struct remat_error *err);
 /* Budget in bytes: --budget (a fraction is of keep-all's arena), --memory (less what is persistent), or none. */
