@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ enum { LINE_BYTES = 1200 };
 /* --- both sides: lines over pipes ----------------------------------------------------------------------------------
  */
 
-static enum remat_status read_line(int from, char *line, int capacity, struct remat_error *err)
+/* False at the end of the file or on an error. */
+static bool read_line(int from, char *line, int capacity)
 {
     int used = 0;
     while (used < capacity - 1) {
@@ -24,13 +26,20 @@ static enum remat_status read_line(int from, char *line, int capacity, struct re
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return remat_fail(err, REMAT_FAILED, "the measuring process ended early");
+            return false;
         if (line[used] == '\n')
             break;
         used++;
     }
     line[used] = '\0';
-    return REMAT_OK;
+    return true;
+}
+
+static enum remat_status read_answer(int from, char *line, int capacity, struct remat_error *err)
+{
+    if (read_line(from, line, capacity))
+        return REMAT_OK;
+    return remat_fail(err, REMAT_FAILED, "the measuring process ended early");
 }
 
 static enum remat_status write_line(int to, const char *line, struct remat_error *err)
@@ -105,7 +114,8 @@ static enum remat_status serve(struct remat_exec *exec, const struct remat_task_
     struct remat_exec_measure measure;
     for (int64_t step = 0;; step++) {
         int64_t step_ns = 0;
-        REMAT_TRY(read_line(in, line, sizeof line, err));
+        if (!read_line(in, line, sizeof line))
+            return REMAT_OK; /* the driver has no more questions */
         if (strcmp(line, "end") == 0)
             break;
         REMAT_TRY(run_step(exec, graph, step, &step_ns, err));
@@ -189,7 +199,7 @@ enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_n
 {
     char line[LINE_BYTES];
     REMAT_TRY(write_line(worker->to, "step\n", err));
-    REMAT_TRY(read_line(worker->from, line, sizeof line, err));
+    REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
     *step_ns = strtoll(line, NULL, 10);
     return REMAT_OK;
 }
@@ -201,7 +211,7 @@ static enum remat_status read_report(struct remat_worker *worker, struct remat_w
     long long peak, live, process;
     unsigned long long hash;
     REMAT_TRY(write_line(worker->to, "end\n", err));
-    REMAT_TRY(read_line(worker->from, line, sizeof line, err));
+    REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
     if (sscanf(line, "%lld %lld %lld %llx", &peak, &live, &process, &hash) != 4)
         return remat_fail(err, REMAT_INTERNAL, "the measuring process reported \"%.100s\"", line);
     *report = (struct remat_worker_report){peak, live, process, hash};
