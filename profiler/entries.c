@@ -65,10 +65,10 @@ static int64_t half_range(const int64_t *sorted, int64_t count)
     return (int64_t)((quartile(sorted, count, 3) - quartile(sorted, count, 1)) / 2.0);
 }
 
-static double sort_for_median(int64_t *samples, int64_t count)
+double remat_profile_median(int64_t *samples_ns, int64_t count)
 {
-    qsort(samples, (size_t)count, sizeof *samples, compare);
-    return quartile(samples, count, 2);
+    qsort(samples_ns, (size_t)count, sizeof *samples_ns, compare);
+    return quartile(samples_ns, count, 2);
 }
 
 static void set(struct remat_profile_entry *entry, double time_ns, int64_t spread_ns)
@@ -80,7 +80,7 @@ static void set(struct remat_profile_entry *entry, double time_ns, int64_t sprea
 
 void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count)
 {
-    double median = sort_for_median(samples_ns, count);
+    double median = remat_profile_median(samples_ns, count);
     set(entry, median, half_range(samples_ns, count));
 }
 
@@ -97,7 +97,7 @@ static void fill_entry(struct remat_profile_entries *entries, int32_t e, const s
         if (instruction->kind != REMAT_RUN || entries->first_of_task[instruction->task] + instruction->option != e)
             continue;
         memcpy(room + all, times_ns + (int64_t)i * steps, bytes);
-        sum += sort_for_median(room + all, steps);
+        sum += remat_profile_median(room + all, steps);
         all += steps;
         runs++;
     }

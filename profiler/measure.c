@@ -28,14 +28,17 @@ static bool fits(const struct profile *profile, const struct remat_plan *plan)
     return profile->stage.graph->persistent_bytes + plan->arena_bytes <= profile->limit_bytes;
 }
 
-/* Runs a plan and takes what is still unknown from it. */
-static enum remat_status learn_from(struct profile *profile, const struct remat_plan *plan, struct remat_error *err)
+/* Runs a plan and takes what is still unknown from it, and the median step unless `step_ns` is NULL. */
+static enum remat_status learn_from(struct profile *profile, const struct remat_plan *plan, int64_t *step_ns,
+                                    struct remat_error *err)
 {
     int32_t steps = profile->options->steps;
     int64_t *times_ns = NULL;
     enum remat_status status;
     REMAT_TRY(remat_profile_steps(&profile->stage, plan, &steps, &times_ns, err));
     status = remat_profile_entries_fill(&profile->entries, plan, times_ns, steps, err);
+    if (step_ns)
+        *step_ns = (int64_t)remat_profile_median(times_ns + (int64_t)plan->instructions_count * steps, steps);
     free(times_ns);
     return status;
 }
@@ -73,7 +76,7 @@ static enum remat_status learn_keep_all(struct profile *profile, struct remat_er
         enum remat_status status = place_keep_all(profile->stage.graph, option, &plan, err);
         report(profile, "profiling under keep-all", 0.5 * option / most);
         if (status == REMAT_OK && fits(profile, &plan))
-            status = learn_from(profile, &plan, err);
+            status = learn_from(profile, &plan, option == 0 ? profile->options->keep_all_step_ns : NULL, err);
         remat_plan_free(&plan);
         REMAT_TRY(status);
     }
@@ -106,7 +109,7 @@ static enum remat_status learn_smallest(struct profile *profile, struct remat_er
     report(profile, "profiling under the smallest plan", 0.5);
     status = smallest_plan(profile->stage.graph, &plan, err);
     if (status == REMAT_OK && fits(profile, &plan))
-        status = learn_from(profile, &plan, err);
+        status = learn_from(profile, &plan, NULL, err);
     remat_plan_free(&plan);
     return status;
 }
@@ -194,6 +197,8 @@ enum remat_status remat_profile_measure(struct remat_task_graph *graph, const st
     enum remat_status status;
     backend->describe(device, &info);
     profile.limit_bytes = memory_limit(options);
+    if (options->keep_all_step_ns)
+        *options->keep_all_step_ns = 0;
     status = remat_profile_entries_collect(graph, &profile.entries, err);
     if (status == REMAT_OK && options->cache_path)
         status = remat_profile_cache_open(options->cache_path, info.fingerprint, &cache, err);

@@ -16,6 +16,7 @@ struct remat_profile_options {
     bool refresh;               /* measure even what the cache has */
     void (*progress)(void *context, const char *what, double fraction);
     void *context;
+    int64_t *keep_all_step_ns; /* filled in unless NULL: the median keep-all step that was run, 0 if none was */
 };
 
 /* Fills in time_ns and spread_ns of all options of `graph` by measuring. If the cache has them all, nothing runs; else

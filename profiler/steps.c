@@ -46,11 +46,13 @@ static enum remat_status measure(const struct remat_profile_stage *stage, struct
     remat_exec_measured(exec, &measured);
     if (*steps <= 0)
         *steps = choose_steps(measured.step_ns);
-    REMAT_TRY(REMAT_ALLOC(*times_ns, (int64_t)instructions * *steps, err));
+    REMAT_TRY(REMAT_ALLOC(*times_ns, (int64_t)(instructions + 1) * *steps, err));
     for (int32_t s = 0; s < *steps; s++) {
         REMAT_TRY(run_step(exec, stage->graph, s + 1, err));
         for (int32_t i = 0; i < instructions; i++)
             (*times_ns)[(int64_t)i * *steps + s] = remat_exec_times_ns(exec)[i];
+        remat_exec_measured(exec, &measured);
+        (*times_ns)[(int64_t)instructions * *steps + s] = measured.step_ns;
     }
     return REMAT_OK;
 }

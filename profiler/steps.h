@@ -16,7 +16,8 @@ struct remat_profile_stage {
 };
 
 /* One unmeasured step, then `steps` measured ones (0 = chosen by the step's time) on synthetic data with a learning
- * rate of 0. *times_ns[i * *steps + s] is instruction i in measured step s; the caller frees it. */
+ * rate of 0. *times_ns[i * *steps + s] is instruction i in measured step s; i = instructions_count gives whole steps.
+ * The caller frees it. */
 REMAT_MUST_CHECK enum remat_status remat_profile_steps(const struct remat_profile_stage *stage,
                                                        const struct remat_plan *plan, int32_t *steps,
                                                        int64_t **times_ns, struct remat_error *err);

@@ -53,22 +53,53 @@ static int64_t group_stat(const char *path, const char *key)
     return found;
 }
 
-/* What a container's control group (version 2, then 1) still allows, its reclaimable page cache counted as free;
- * INT64_MAX without a limit. */
-static int64_t group_available_bytes(void)
+enum { PATH_BYTES = 512 };
+
+/* The folder of this process's control group below `mount`: what follows `key` in /proc/self/cgroup; the mount itself
+ * where that folder cannot be seen, as in containers. */
+static void group_folder(const char *mount, const char *key, const char *probe, char out[PATH_BYTES])
 {
-    int64_t limit = file_number("/sys/fs/cgroup/memory.max"), used, cache;
-    if (limit >= 0) {
-        used = file_number("/sys/fs/cgroup/memory.current");
-        cache = group_stat("/sys/fs/cgroup/memory.stat", "inactive_file");
-    } else {
-        limit = file_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-        used = file_number("/sys/fs/cgroup/memory/memory.usage_in_bytes");
-        cache = group_stat("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file");
+    FILE *file = fopen("/proc/self/cgroup", "r");
+    char line[PATH_BYTES / 2], name[PATH_BYTES + 64];
+    const char *found = NULL;
+    while (file && !found && fgets(line, sizeof line, file)) {
+        found = strstr(line, key);
+        line[strcspn(line, "\n")] = '\0';
     }
+    if (file)
+        fclose(file);
+    snprintf(out, PATH_BYTES, "%s%s", mount, found ? found + strlen(key) : "");
+    snprintf(name, sizeof name, "%s/%s", out, probe);
+    if (access(name, R_OK) != 0)
+        snprintf(out, PATH_BYTES, "%s", mount);
+}
+
+/* `limit` less `used`, the reclaimable page cache counted as free; INT64_MAX without a limit. */
+static int64_t group_room(const char *folder, const char *limit_file, const char *used_file, const char *cache_key)
+{
+    char name[PATH_BYTES + 64];
+    int64_t limit, used, room;
+    snprintf(name, sizeof name, "%s/%s", folder, limit_file);
+    limit = file_number(name);
+    snprintf(name, sizeof name, "%s/%s", folder, used_file);
+    used = file_number(name);
     if (limit < 0 || used < 0)
         return INT64_MAX;
-    return limit - used + cache > 0 ? limit - used + cache : 0;
+    snprintf(name, sizeof name, "%s/memory.stat", folder);
+    room = limit - used + group_stat(name, cache_key);
+    return room > 0 ? room : 0;
+}
+
+/* What this process's control group (version 2 or 1) still allows. */
+static int64_t group_available_bytes(void)
+{
+    char folder[PATH_BYTES];
+    int64_t second, first;
+    group_folder("/sys/fs/cgroup", "0::", "memory.max", folder);
+    second = group_room(folder, "memory.max", "memory.current", "inactive_file");
+    group_folder("/sys/fs/cgroup/memory", ":memory:", "memory.limit_in_bytes", folder);
+    first = group_room(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file");
+    return first < second ? first : second;
 }
 
 int64_t remat_process_peak_bytes(void)

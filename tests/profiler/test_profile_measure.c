@@ -21,6 +21,7 @@ struct world {
     struct remat_task_graph graph;
     struct remat_error err;
     int reports;
+    int64_t step_ns;
 };
 
 static void ok(struct world *w, enum remat_status status)
@@ -65,7 +66,8 @@ static void profile(struct world *w, const char *cache, int64_t limit, bool refr
                                                   .cache_path = cache,
                                                   .refresh = refresh,
                                                   .progress = report,
-                                                  .context = w};
+                                                  .context = w,
+                                                  .keep_all_step_ns = &w->step_ns};
     w->reports = 0;
     ok(w, remat_profile_measure(&w->graph, &w->layers, w->backend, w->device, &options, &w->err));
 }
@@ -87,6 +89,7 @@ static void check_model(const char *model)
     profile(&w, NULL, 0, false);
     assert_true(w.reports > 0);
     expect_all_timed(&w);
+    assert_true(w.step_ns > 0);
     close_world(&w);
 }
 
@@ -128,6 +131,7 @@ static void test_cache_saves_the_run(void **state)
     open_world(&second, "gpt2");
     profile(&second, path, 0, false);
     assert_int_equal(second.reports, 0);
+    assert_int_equal(second.step_ns, 0);
     for (int32_t t = 0; t < first.graph.tasks_count; t++)
         assert_int_equal(first.graph.tasks[t].options[0].time_ns, second.graph.tasks[t].options[0].time_ns);
     profile(&second, path, 0, true);
