@@ -24,7 +24,6 @@ enum remat_status remat_workload_open(const struct remat_workload_config *config
                                       struct remat_error *err)
 {
     memset(out, 0, sizeof *out);
-    remat_layer_graph_init(&out->layers, config->model);
     remat_task_graph_init(&out->graph);
     REMAT_TRY(remat_backend_find(config->device, &out->backend, err));
     REMAT_TRY(remat_model_build(config->model, &config->options, &out->layers, err));
