@@ -21,4 +21,8 @@ void report_html_raw(struct report_html *html, const char *format, ...) __attrib
 /* Text or an attribute's value; & < > " ' are escaped, control characters and broken UTF-8 become U+FFFD. */
 void report_html_text(struct report_html *html, const char *text);
 
+/* A picture as it came from Cairo, inlined: prolog off, ids prefixed by `name` so that those of several pictures do not
+ * clash, colours with a role (palette.h) as the page's CSS variables, `label` for those who cannot see it. */
+void report_html_svg(struct report_html *html, const char *svg, const char *name, const char *label);
+
 #endif

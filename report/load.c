@@ -223,8 +223,7 @@ static enum remat_status read_batchsize(struct report_data *data, const json_t *
 /* A missing file is no failure: *out stays NULL. */
 static enum remat_status load_if_there(const char *path, json_t **out, struct remat_error *err)
 {
-    struct remat_error ignored;
-    enum remat_status status = remat_json_load(path, out, err ? err : &ignored);
+    enum remat_status status = remat_json_load(path, out, err);
     return status == REMAT_MISSING_INPUT ? REMAT_OK : status;
 }
 
@@ -242,6 +241,11 @@ static enum remat_status load_files(struct report_data *data, struct remat_error
     return report_load_training(data, err);
 }
 
+bool report_any_training(const struct report_training *training)
+{
+    return training->steps_count + training->epochs_count + training->evaluations_count > 0;
+}
+
 enum remat_status report_load(const char *folder, struct report_data *out, struct remat_error *err)
 {
     memset(out, 0, sizeof *out);
@@ -250,12 +254,11 @@ enum remat_status report_load(const char *folder, struct report_data *out, struc
     if (strlen(folder) > PATH_MAX - 64)
         return remat_fail(err, REMAT_IO, "%.200s...: the path is too long", folder);
     REMAT_TRY(load_files(out, err));
-    if (!out->sweep_json && !out->batchsize_json && out->training.steps_count + out->training.epochs_count == 0)
-        return remat_fail(
-            err, REMAT_MISSING_INPUT,
-            "%s: expected sweep.json, batchsize.json or a log.jsonl with steps in it, found none; give the "
-            "folder that remat sweep, batchsize or train wrote",
-            folder);
+    if (!out->sweep_json && !out->batchsize_json && !report_any_training(&out->training))
+        return remat_fail(err, REMAT_MISSING_INPUT,
+                          "%s: expected sweep.json, batchsize.json, evaluation.json or a log.jsonl with steps in it, "
+                          "found none; give the folder that remat sweep, batchsize, train or eval wrote",
+                          folder);
     return REMAT_OK;
 }
 
@@ -263,6 +266,7 @@ void report_data_free(struct report_data *data)
 {
     json_decref(data->sweep_json);
     json_decref(data->batchsize_json);
+    json_decref(data->evaluation_json);
     json_decref(data->training.start);
     json_decref(data->training.end);
     free(data->training.steps);

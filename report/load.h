@@ -51,10 +51,16 @@ struct report_epoch {
     double epoch, step, train_loss, train_accuracy, test_loss, test_accuracy, learning_rate, seconds;
 };
 
+/* A checkpoint on the test set, by remat eval. */
+struct report_evaluation {
+    double step, epoch, loss, accuracy, rows;
+};
+
 struct report_training {
     struct report_step *steps;
     struct report_epoch *epochs;
-    int32_t steps_count, steps_capacity, epochs_count, epochs_capacity;
+    struct report_evaluation *evaluations;
+    int32_t steps_count, steps_capacity, epochs_count, epochs_capacity, evaluations_count;
     json_t *start, *end; /* the events of these names, or NULL */
 };
 
@@ -62,7 +68,7 @@ enum { REPORT_MAX_NOTES = 32 };
 
 struct report_data {
     const char *folder; /* borrowed */
-    json_t *sweep_json, *batchsize_json;
+    json_t *sweep_json, *batchsize_json, *evaluation_json;
     struct report_sweep sweep;
     struct report_batchsize batchsize;
     struct report_training training;
@@ -73,12 +79,13 @@ struct report_data {
 
 /* Reads what is there; see remat_report() for failures. The caller frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status report_load(const char *folder, struct report_data *out, struct remat_error *err);
+bool report_any_training(const struct report_training *training);
 void report_data_free(struct report_data *data);
 
 /* Adds a note; those that find no room are dropped. */
 void report_note(struct report_data *data, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* log.jsonl; a missing file leaves the training empty. */
+/* log.jsonl and evaluation.json; a missing file leaves the training empty. */
 REMAT_MUST_CHECK enum remat_status report_load_training(struct report_data *data, struct remat_error *err);
 
 /* A number, or NaN if the member is missing or null. Another type is REMAT_BAD_DATA. */

@@ -1,4 +1,4 @@
-/* The training log: a JSON object a line. */
+/* The training log, a JSON object a line, and evaluations of checkpoints. */
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "report/load.h"
@@ -97,18 +97,52 @@ static enum remat_status add_lines(struct report_data *data, const char *path, c
     return REMAT_OK;
 }
 
-enum remat_status report_load_training(struct report_data *data, struct remat_error *err)
+static enum remat_status load_log(struct report_data *data, struct remat_error *err)
 {
-    struct remat_error missing;
     char path[PATH_MAX], *text;
     size_t bytes;
     enum remat_status status;
     snprintf(path, sizeof path, "%s/log.jsonl", data->folder);
-    status = remat_file_read(path, LOG_BYTES_LIMIT, &text, &bytes, err ? err : &missing);
+    status = remat_file_read(path, LOG_BYTES_LIMIT, &text, &bytes, err);
     if (status == REMAT_MISSING_INPUT)
         return REMAT_OK;
     REMAT_TRY(status);
     status = add_lines(data, path, text, bytes, err);
     free(text);
     return status;
+}
+
+static enum remat_status read_evaluations(struct report_data *data, const char *path, struct remat_error *err)
+{
+    struct report_training *training = &data->training;
+    const json_t *list;
+    char where[PATH_MAX + 32];
+    REMAT_TRY(remat_json_expect(data->evaluation_json, path, "remat-evaluation", 1, err));
+    REMAT_TRY(remat_json_array(data->evaluation_json, "checkpoints", path, &list, err));
+    training->evaluations_count = (int32_t)json_array_size(list);
+    REMAT_TRY(REMAT_POOL_ALLOC(&data->pool, training->evaluations, training->evaluations_count, err));
+    for (int32_t i = 0; i < training->evaluations_count; i++) {
+        struct report_evaluation *out = &training->evaluations[i];
+        const json_t *object = json_array_get(list, (size_t)i);
+        snprintf(where, sizeof where, "%s: checkpoints[%d]", path, i);
+        REMAT_TRY(report_number(object, "step", where, &out->step, err));
+        REMAT_TRY(report_number(object, "epoch", where, &out->epoch, err));
+        REMAT_TRY(report_number(object, "loss", where, &out->loss, err));
+        REMAT_TRY(report_number(object, "accuracy", where, &out->accuracy, err));
+        REMAT_TRY(report_number(object, "rows", where, &out->rows, err));
+    }
+    return REMAT_OK;
+}
+
+enum remat_status report_load_training(struct report_data *data, struct remat_error *err)
+{
+    char path[PATH_MAX];
+    enum remat_status status;
+    REMAT_TRY(load_log(data, err));
+    snprintf(path, sizeof path, "%s/evaluation.json", data->folder);
+    status = remat_json_load(path, &data->evaluation_json, err);
+    if (status == REMAT_MISSING_INPUT)
+        return REMAT_OK;
+    REMAT_TRY(status);
+    return read_evaluations(data, path, err);
 }
