@@ -14,6 +14,10 @@ static const struct remat_op_impl *const table[] = {
     /* classifier.c */
     &remat_cpu_classifier_loss,
     &remat_cpu_classifier_eval,
+    /* winograd_ops.c: before conv.c, as it is offered only where it is faster */
+    &remat_cpu_winograd,
+    &remat_cpu_winograd_bwd_data,
+    &remat_cpu_winograd_bwd_weights,
     /* conv.c */
     &remat_cpu_conv,
     &remat_cpu_conv_bwd_data,
