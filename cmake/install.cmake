@@ -7,5 +7,6 @@ foreach(folder core models solver runtime profiler trainer)
     install(DIRECTORY ${CMAKE_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/remat
             FILES_MATCHING PATTERN "*.h" PATTERN "simd" EXCLUDE PATTERN "ref" EXCLUDE)
 endforeach()
+file(RELATIVE_PATH to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /) # so that the installed tree may be moved
 configure_file(${CMAKE_SOURCE_DIR}/cmake/remat.pc.in ${CMAKE_BINARY_DIR}/remat.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/remat.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
