@@ -7,6 +7,7 @@
 enum {
     MOST_ENUMERATED = 11, /* candidates of which all subsets are tried */
     MOST_CHOICES = 48,
+    MOST_NESTED = 16,
     MOST_LASTS = 24,
     DESCENT_LIMIT = 40000, /* evaluations of a descent */
 };
@@ -99,18 +100,19 @@ static enum remat_status try_last(const struct enumeration *e, struct remat_chai
             remat_hold_add(&b->holds[b->candidates[k]], 0, b->last_count);
     REMAT_TRY(remat_retention_derive(w, b->last, b->last_count, b->holds, e->err));
     REMAT_TRY(remat_retention_measure(w, e->err));
-    memset(out, 0, sizeof *out);
     out->backward_peak_bytes = remat_retention_peak(w, 0, w->runs_count) - b->input_bytes;
     out->extra_ns = (double)(w->cost_ns - b->backward_ns);
     return REMAT_OK;
 }
 
-static bool beats(const struct remat_chain_choice *a, const struct remat_chain_choice *b, double bytes, double ns)
+/* Whether a is nowhere worse than b by more than the tolerances; making outputs again counts only if `soft`. */
+static bool beats(const struct remat_chain_choice *a, const struct remat_chain_choice *b, double bytes, double ns,
+                  bool soft)
 {
     return (double)a->kept_bytes <= (double)b->kept_bytes + bytes &&
            (double)a->backward_peak_bytes <= (double)b->backward_peak_bytes + bytes &&
            a->extra_ns <= b->extra_ns + ns &&
-           (a->soft_ns <= b->soft_ns + ns || (isinf(a->soft_ns) && isinf(b->soft_ns)));
+           (!soft || a->soft_ns <= b->soft_ns + ns || (isinf(a->soft_ns) && isinf(b->soft_ns)));
 }
 
 /* Keeps only what nothing else beats. */
@@ -118,10 +120,10 @@ static enum remat_status offer(struct enumeration *e, struct found *found, struc
 {
     int32_t k, left = 0;
     for (k = 0; k < found->count; k++)
-        if (beats(&found->items[k], candidate, 0, 0))
+        if (beats(&found->items[k], candidate, 0, 0, true))
             return REMAT_OK;
     for (k = 0; k < found->count; k++)
-        if (!beats(candidate, &found->items[k], 0, 0))
+        if (!beats(candidate, &found->items[k], 0, 0, true))
             found->items[left++] = found->items[k];
     found->count = left;
     REMAT_TRY(REMAT_GROW(found->items, found->capacity, left + 1, e->err));
@@ -135,7 +137,9 @@ static enum remat_status offer(struct enumeration *e, struct found *found, struc
 /* Measures the current treatments and offers them; a way that cannot work is passed over. */
 static enum remat_status consider(struct enumeration *e, bool last, struct remat_chain_choice *measured)
 {
-    enum remat_status status = last ? try_last(e, measured) : try_whole(e, measured);
+    enum remat_status status;
+    memset(measured, 0, sizeof *measured);
+    status = last ? try_last(e, measured) : try_whole(e, measured);
     if (status == REMAT_INFEASIBLE) {
         measured->extra_ns = INFINITY;
         return REMAT_OK;
@@ -220,7 +224,7 @@ done:
 }
 
 /* Drops choices that others nearly match, until at most `most` are left. */
-static void thin(struct found *found, int32_t most, double bytes, double ns)
+static void thin(struct found *found, int32_t most, double bytes, double ns, bool soft)
 {
     double tolerance = 1e-4;
     int32_t k, other, left;
@@ -228,7 +232,7 @@ static void thin(struct found *found, int32_t most, double bytes, double ns)
         for (k = 0, left = 0; k < found->count; k++) {
             bool beaten = false;
             for (other = 0; other < left && !beaten; other++)
-                beaten = beats(&found->items[other], &found->items[k], bytes * tolerance, ns * tolerance);
+                beaten = beats(&found->items[other], &found->items[k], bytes * tolerance, ns * tolerance, soft);
             if (!beaten)
                 found->items[left++] = found->items[k];
         }
@@ -297,6 +301,24 @@ static enum remat_status find_all(struct enumeration *e)
     return descend(e, all, REMAT_HELD, REMAT_AGAIN, true);
 }
 
+/* Marks the choices that sub-chains try: there, outputs are never made again softly. */
+static enum remat_status mark_nested(struct enumeration *e, double bytes, double ns)
+{
+    struct found nested = {0};
+    int32_t k;
+    REMAT_TRY(REMAT_GROW(nested.items, nested.capacity, e->choices.count + 1, e->err));
+    for (k = 0; k < e->choices.count; k++) {
+        nested.items[k] = e->choices.items[k];
+        nested.items[k].soft_ns = k; /* remembers the place */
+        nested.count++;
+    }
+    thin(&nested, MOST_NESTED, bytes, ns, false);
+    for (k = 0; k < nested.count; k++)
+        e->choices.items[(int32_t)nested.items[k].soft_ns].nested = true;
+    free(nested.items);
+    return REMAT_OK;
+}
+
 static enum remat_status publish(struct enumeration *e, struct remat_chain_block *out)
 {
     int32_t k;
@@ -304,9 +326,10 @@ static enum remat_status publish(struct enumeration *e, struct remat_chain_block
     for (k = 0; k < e->choices.count; k++)
         bytes = (double)e->choices.items[k].kept_bytes > bytes ? (double)e->choices.items[k].kept_bytes : bytes;
     qsort(e->choices.items, (size_t)e->choices.count, sizeof *e->choices.items, by_kept);
-    thin(&e->choices, MOST_CHOICES, bytes, ns);
+    thin(&e->choices, MOST_CHOICES, bytes, ns, true);
+    REMAT_TRY(mark_nested(e, bytes, ns));
     qsort(e->lasts.items, (size_t)e->lasts.count, sizeof *e->lasts.items, by_cost);
-    thin(&e->lasts, MOST_LASTS, bytes, ns);
+    thin(&e->lasts, MOST_LASTS, bytes, ns, true);
     out->choices_count = e->choices.count;
     out->lasts_count = e->lasts.count;
     REMAT_TRY(REMAT_POOL_ALLOC(e->pool, out->choices, e->choices.count + 1, e->err));

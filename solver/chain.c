@@ -1,4 +1,4 @@
-/* The chain method, with keep-all and sqrt(n) beside it: whatever is best at a budget. */
+/* The chain method, with keep-all beside it. */
 #include "solver/curve.h"
 #include "solver/methods.h"
 
@@ -52,7 +52,7 @@ enum remat_status remat_chain_smallest(struct remat_solving *solving, const stru
 {
     struct remat_incumbent best = {0};
     struct remat_schedule schedule = {0};
-    enum remat_status status = remat_sqrt_smallest(solving, options, &schedule, err);
+    enum remat_status status = remat_keep_all_smallest(solving, options, &schedule, err);
     status = offer_answer(solving, status, 0, &schedule, &best, err);
     if (status == REMAT_OK)
         status = offer_curve(solving, 0, &best, err);
@@ -69,8 +69,6 @@ static enum remat_status search(struct remat_solving *solving, const struct rema
     REMAT_TRY(offer_answer(solving, status, budget, &schedule, best, err));
     if (best->found)
         return REMAT_OK; /* nothing is faster */
-    status = remat_sqrt_solve(solving, options, &schedule, err);
-    REMAT_TRY(offer_answer(solving, status, budget, &schedule, best, err));
     return offer_curve(solving, budget, best, err);
 }
 

@@ -134,6 +134,8 @@ static void fill_again(struct remat_chain_table *t, int32_t i, int32_t l)
     }
     for (c = 0; i < l && c < t->chain->blocks[i].choices_count; c++) {
         struct transition keep = keep_again(t, i, l, c);
+        if (!t->chain->blocks[i].choices[c].nested)
+            continue;
         relax(row, t->slots, keep.from, keep.shift, keep.cost, again_row(t, i + 1, l), NULL);
     }
     for (j = i + 1; j <= l; j++) {
@@ -298,7 +300,8 @@ static int32_t find_keep(const struct remat_chain_table *t, int32_t i, int32_t l
     int32_t c;
     for (c = 0; i < l && c < t->chain->blocks[i].choices_count; c++) {
         struct transition keep = keep_again(t, i, l, c);
-        if (m >= keep.from && m >= keep.shift && keep.cost + again_row(t, i + 1, l)[m - keep.shift] == cost)
+        if (t->chain->blocks[i].choices[c].nested && m >= keep.from && m >= keep.shift &&
+            keep.cost + again_row(t, i + 1, l)[m - keep.shift] == cost)
             return c;
     }
     return -1;

@@ -17,12 +17,15 @@
 
 #include "core/base/memory.h"
 
+#include <stdbool.h>
+
 /* A way to run a block whose forward pass keeps something. Peaks exclude the block's input, include everything else. */
 struct remat_chain_choice {
     int64_t kept_bytes; /* inner values kept, the output not counted */
     int64_t forward_peak_bytes, backward_peak_bytes;
     double extra_ns; /* made again in its backward part, its output being present */
     double soft_ns;  /* its output made again from its input and what is kept */
+    bool nested;     /* also tried in sub-chains, where there are too many to try all */
     uint8_t *treatments;
 };
 

@@ -125,14 +125,19 @@ static void apply(struct remat_curve *c, const struct remat_chain_decision *d)
                 remat_hold_add(&c->holds[v], since_stage(c, d->since, v), c->partition.backward[d->until]);
 }
 
-/* Derives and measures the schedule for a number of slots; it stays in c->work. */
-static enum remat_status derive(struct remat_curve *c, int32_t slots, struct remat_error *err)
+/* Derives and measures the schedule of a point; it stays in c->work. */
+static enum remat_status derive(struct remat_curve *c, int32_t at, struct remat_error *err)
 {
-    struct point *point = &c->points[slots];
-    int32_t count = remat_chain_extract(c->table, slots, c->decisions), k;
+    struct point *point = &c->points[at];
+    int32_t slots = remat_chain_slots(c->table), count, k;
     memcpy(c->holds, c->base_holds, (size_t)c->graph->values_count * sizeof *c->holds);
-    for (k = 0; k < count; k++)
-        apply(c, &c->decisions[k]);
+    if (at > slots) {
+        remat_partition_hold_segments(c->graph, &c->partition, at - slots, c->holds);
+    } else {
+        count = remat_chain_extract(c->table, at, c->decisions);
+        for (k = 0; k < count; k++)
+            apply(c, &c->decisions[k]);
+    }
     REMAT_TRY(remat_retention_settle(&c->work, c->graph->order, c->graph->order_count, c->holds, err));
     *point = (struct point){remat_retention_peak(&c->work, 0, c->work.runs_count), c->work.cost_ns, true};
     return REMAT_OK;
@@ -146,6 +151,7 @@ static int32_t step_of(const struct remat_curve *c, int32_t slots)
     return slots;
 }
 
+/* Points spread over the whole curve, and all of sqrt(n). */
 static enum remat_status try_coarse(struct remat_curve *c, struct remat_error *err)
 {
     int32_t slots = remat_chain_slots(c->table), k, last = -1;
@@ -161,6 +167,8 @@ static enum remat_status try_coarse(struct remat_curve *c, struct remat_error *e
         last = c->coarse[c->coarse_count++] = at;
         REMAT_TRY(derive(c, at, err));
     }
+    for (k = 1; k <= c->chain.count; k++)
+        REMAT_TRY(derive(c, slots + k, err));
     return REMAT_OK;
 }
 
@@ -185,7 +193,7 @@ static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
     remat_schedule_free(&base);
     remat_liveness_free(&live);
     REMAT_TRY(status);
-    REMAT_TRY(REMAT_ALLOC(c->points, (int64_t)remat_chain_slots(c->table) + 1, err));
+    REMAT_TRY(REMAT_ALLOC(c->points, (int64_t)remat_chain_slots(c->table) + c->chain.count + 1, err));
     return try_coarse(c, err);
 }
 
@@ -238,7 +246,7 @@ static bool preferred(const struct point *a, const struct point *b, int64_t budg
 static int32_t best_known(const struct remat_curve *c, int64_t budget)
 {
     int32_t best = -1, m;
-    for (m = 0; m <= remat_chain_slots(c->table); m++) {
+    for (m = 0; m <= remat_chain_slots(c->table) + c->chain.count; m++) {
         const struct point *point = &c->points[m];
         if (!point->known || (budget > 0 && point->peak_bytes > budget))
             continue;
@@ -296,9 +304,8 @@ enum remat_status remat_curve_at(struct remat_curve *curve, int64_t budget_bytes
     int32_t best;
     memset(out, 0, sizeof *out);
     *found = false;
-    if (curve->least > remat_chain_slots(curve->table))
-        return REMAT_OK;
-    REMAT_TRY(refine(curve, budget_bytes, err));
+    if (curve->least <= remat_chain_slots(curve->table))
+        REMAT_TRY(refine(curve, budget_bytes, err));
     best = best_known(curve, budget_bytes);
     if (best < 0)
         return REMAT_OK;

@@ -267,3 +267,18 @@ enum remat_status remat_partition_holds(const struct remat_task_graph *graph, co
     }
     return REMAT_OK;
 }
+
+void remat_partition_hold_segments(const struct remat_task_graph *graph, const struct remat_partition *partition,
+                                   int32_t k, struct remat_hold *holds)
+{
+    int32_t v;
+    for (v = 0; v < graph->values_count; v++) {
+        int32_t begin = partition->producer[v], end;
+        if (begin >= partition->turn)
+            continue;
+        end = (partition->block[v] / k + 1) * k; /* one past the segment's last block */
+        if (end < partition->count && !remat_partition_crosses(partition, v, end))
+            begin = partition->backward[end];
+        remat_hold_add(&holds[v], begin, partition->last_use[v]);
+    }
+}

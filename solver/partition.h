@@ -36,5 +36,9 @@ bool remat_partition_crosses_back(const struct remat_partition *partition, int32
 REMAT_MUST_CHECK enum remat_status remat_partition_holds(const struct remat_task_graph *graph,
                                                          const struct remat_partition *partition,
                                                          struct remat_hold **out, struct remat_error *err);
+/* Adds the holds of sqrt(n) checkpointing with segments of k blocks: what passes between segments is kept; the inside
+ * of a segment is held from the beginning of its backward part on, that of the last one from the forward pass on. */
+void remat_partition_hold_segments(const struct remat_task_graph *graph, const struct remat_partition *partition,
+                                   int32_t k, struct remat_hold *holds);
 
 #endif

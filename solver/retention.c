@@ -31,13 +31,14 @@ void remat_hold_add(struct remat_hold *hold, int32_t begin, int32_t end)
     remat_hold_add(hold, begin, end);
 }
 
-static bool held(const struct remat_hold *hold, int32_t stage)
+/* The end of the span that holds over the end of a stage, or -1. */
+static int32_t held_until(const struct remat_hold *hold, int32_t stage)
 {
     int32_t k;
     for (k = 0; k < hold->count; k++)
         if (hold->span[k].begin <= stage && stage < hold->span[k].end)
-            return true;
-    return false;
+            return hold->span[k].end;
+    return -1;
 }
 
 enum remat_status remat_retention_init(struct remat_retention *work, const struct remat_model *model,
@@ -46,7 +47,8 @@ enum remat_status remat_retention_init(struct remat_retention *work, const struc
     memset(work, 0, sizeof *work);
     work->model = model;
     REMAT_TRY(REMAT_ALLOC(work->present, model->data_count, err));
-    REMAT_TRY(REMAT_ALLOC(work->alive, model->data_count, err));
+    REMAT_TRY(REMAT_ALLOC(work->expiry, model->data_count, err));
+    REMAT_TRY(REMAT_ALLOC(work->next_expiring, model->data_count, err));
     REMAT_TRY(REMAT_ALLOC(work->pending, model->nodes_count, err));
     REMAT_TRY(REMAT_ALLOC(work->node_stamp, model->nodes_count, err));
     REMAT_TRY(REMAT_ALLOC(work->datum_stamp, model->data_count, err));
@@ -60,7 +62,9 @@ void remat_retention_free(struct remat_retention *work)
     free(work->stage_runs);
     free(work->live_bytes);
     free(work->present);
-    free(work->alive);
+    free(work->expiry);
+    free(work->next_expiring);
+    free(work->expiring);
     free(work->pending);
     free(work->node_stamp);
     free(work->datum_stamp);
@@ -171,26 +175,41 @@ static enum remat_status emit(struct remat_retention *work, int32_t id, struct r
     REMAT_TRY(REMAT_GROW(work->runs, work->runs_capacity, work->runs_count + 1, err));
     work->runs[work->runs_count++] = id;
     work->cost_ns += node->time_ns;
-    for (k = 0; k < node->outputs_count; k++) {
-        int32_t datum = model->operands[node->outputs + k];
-        if (!work->present[datum])
-            work->alive[work->alive_count++] = datum;
-        work->present[datum] = true;
-    }
+    for (k = 0; k < node->outputs_count; k++)
+        work->present[model->operands[node->outputs + k]] = true;
     return REMAT_OK;
 }
 
-static void forget(struct remat_retention *work, int32_t stage, const struct remat_hold *holds)
+/* Forgets a datum, or notes when to look at it again. */
+static void forget_or_note(struct remat_retention *work, int32_t datum, int32_t stage, int32_t stages_count,
+                           const struct remat_hold *holds)
 {
-    int32_t k, left = 0;
-    for (k = 0; k < work->alive_count; k++) {
-        int32_t datum = work->alive[k];
-        if (held(&holds[datum], stage))
-            work->alive[left++] = datum;
-        else
-            work->present[datum] = false;
+    int32_t until = held_until(&holds[datum], stage);
+    work->expiry[datum] = until;
+    work->present[datum] = until >= 0;
+    if (until >= 0 && until < stages_count) {
+        work->next_expiring[datum] = work->expiring[until];
+        work->expiring[until] = datum;
     }
-    work->alive_count = left;
+}
+
+/* After a stage: looks at what the stage made and at the holds that end here. */
+static void forget(struct remat_retention *work, int32_t stage, int32_t stages_count, const struct remat_hold *holds)
+{
+    const struct remat_model *model = work->model;
+    int32_t r, k, datum, next;
+    for (datum = work->expiring[stage]; datum >= 0; datum = next) {
+        next = work->next_expiring[datum];
+        forget_or_note(work, datum, stage, stages_count, holds);
+    }
+    for (r = stage > 0 ? work->stage_runs[stage - 1] : 0; r < work->runs_count; r++) {
+        const struct remat_node *node = &model->nodes[work->runs[r]];
+        for (k = 0; k < node->outputs_count; k++) {
+            datum = model->operands[node->outputs + k];
+            if (work->expiry[datum] <= stage)
+                forget_or_note(work, datum, stage, stages_count, holds);
+        }
+    }
 }
 
 static enum remat_status derive_stage(struct remat_retention *work, int32_t stage, int32_t id, struct remat_error *err)
@@ -216,13 +235,16 @@ enum remat_status remat_retention_derive(struct remat_retention *work, const int
 {
     int32_t s;
     REMAT_TRY(REMAT_GROW(work->stage_runs, work->stages_capacity, stages_count + 1, err));
-    work->runs_count = work->alive_count = 0;
+    REMAT_TRY(REMAT_GROW(work->expiring, work->expiring_capacity, stages_count + 1, err));
+    work->runs_count = 0;
     work->cost_ns = 0;
     memset(work->present, 0, (size_t)work->model->data_count * sizeof *work->present);
+    memset(work->expiry, 0xff, (size_t)work->model->data_count * sizeof *work->expiry);
+    memset(work->expiring, 0xff, (size_t)stages_count * sizeof *work->expiring);
     for (s = 0; s < stages_count; s++) {
         REMAT_TRY(derive_stage(work, s, stages[s], err));
         work->stage_runs[s] = work->runs_count;
-        forget(work, s, holds);
+        forget(work, s, stages_count, holds);
     }
     return REMAT_OK;
 }

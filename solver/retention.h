@@ -37,10 +37,12 @@ struct remat_retention {
     int32_t missing_stage;
     /* Working memory. */
     bool *present;
-    int32_t *alive, alive_count, *pending, pending_count, *node_stamp, *datum_stamp, stamp;
+    int32_t *expiry, *next_expiring; /* per datum: stage at which its hold ends, and the next one that ends there */
+    int32_t *expiring;               /* per stage: the first datum, or -1 */
+    int32_t *pending, pending_count, *node_stamp, *datum_stamp, stamp;
     double *estimate;
     int32_t *latest, *instance_datum, *instance_end, *input_instance;
-    int32_t stages_capacity, live_capacity, instances_capacity, ends_capacity, inputs_capacity;
+    int32_t stages_capacity, expiring_capacity, live_capacity, instances_capacity, ends_capacity, inputs_capacity;
 };
 
 REMAT_MUST_CHECK enum remat_status remat_retention_init(struct remat_retention *work, const struct remat_model *model,

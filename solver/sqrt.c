@@ -15,34 +15,13 @@ struct search {
     struct remat_incumbent best;
 };
 
-static bool crosses_segment(const struct remat_partition *p, int32_t value, int32_t k)
-{
-    int32_t next = (p->block[value] / k + 1) * k;
-    return remat_partition_crosses(p, value, next);
-}
-
-static void hold_segments(const struct search *s, int32_t k, struct remat_hold *holds)
-{
-    const struct remat_partition *p = &s->partition;
-    int32_t v;
-    for (v = 0; v < s->graph->values_count; v++) {
-        int32_t end, begin = p->producer[v];
-        if (begin >= p->turn)
-            continue;
-        end = (p->block[v] / k + 1) * k; /* one past the segment's last block */
-        if (end < p->count && !crosses_segment(p, v, k))
-            begin = p->backward[end];
-        remat_hold_add(&holds[v], begin, p->last_use[v]);
-    }
-}
-
 static enum remat_status offer(struct search *s, int32_t k, int64_t budget_bytes, struct remat_error *err)
 {
     struct remat_hold *holds = NULL;
     struct remat_schedule schedule = {0};
     enum remat_status status;
     REMAT_TRY_GOTO(remat_partition_holds(s->graph, &s->partition, &holds, err), done);
-    hold_segments(s, k, holds);
+    remat_partition_hold_segments(s->graph, &s->partition, k, holds);
     REMAT_TRY_GOTO(remat_retention_settle(&s->work, s->graph->order, s->graph->order_count, holds, err), done);
     REMAT_TRY_GOTO(remat_retention_schedule(&s->work, &schedule, err), done);
     status = remat_incumbent_offer(s->graph, &s->best, budget_bytes, &schedule, err);
