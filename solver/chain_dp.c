@@ -8,6 +8,7 @@ enum {
     LONGEST_RUN = 6, /* blocks whose inputs are made again together */
     MOST_SLOTS = 4000,
     LEAST_SLOTS = 200,
+    RUN_ROWS = (LONGEST_RUN + 1) * (LONGEST_RUN + 2) / 2 - 1,
     NO_MOVE = 127
 };
 static const double WORK_LIMIT = 4e8; /* elementary steps of the cubic part */
@@ -15,12 +16,11 @@ static const double WORK_LIMIT = 4e8; /* elementary steps of the cubic part */
 struct remat_chain_table {
     const struct remat_chain *chain;
     int64_t unit;
-    int32_t slots;  /* memories 0..slots */
-    double *again;  /* [(i * count + l) * width], l < count - 1 */
-    double *first;  /* [i * width], i <= count */
-    int8_t *move;   /* [i * width]: run length, or -j for a checkpoint at j */
-    uint8_t *picks; /* per (i, length, k) of a run: choice by memory */
-    double *run;    /* working memory: one row per block of a run */
+    int32_t slots; /* memories 0..slots */
+    double *again; /* [(i * count + l) * width], l < count - 1 */
+    double *first; /* [i * width], i <= count */
+    int8_t *move;  /* [i * width]: run length, or -j for a checkpoint at j */
+    double *runs;  /* per (i, length), length + 1 rows: blocks i + k.. of a run of that length */
 };
 
 static int64_t width(const struct remat_chain_table *t)
@@ -38,9 +38,11 @@ static double *first_row(const struct remat_chain_table *t, int32_t i)
     return t->first + i * width(t);
 }
 
-static uint8_t *pick_row(const struct remat_chain_table *t, int32_t i, int32_t length, int32_t k)
+/* Row k of the run of `length` blocks that starts at i: the rows of shorter runs come first. */
+static double *run_row(const struct remat_chain_table *t, int32_t i, int32_t length, int32_t k)
 {
-    return t->picks + (((int64_t)i * (LONGEST_RUN + 1) + length) * LONGEST_RUN + k) * width(t);
+    int64_t before = length * (length + 1) / 2 - 1 + k;
+    return t->runs + ((int64_t)i * RUN_ROWS + before) * width(t);
 }
 
 static int64_t largest(int64_t a, int64_t b)
@@ -160,24 +162,18 @@ static struct transition keep_in_run(const struct remat_chain_table *t, int32_t 
 
 static void fill_run(struct remat_chain_table *t, int32_t i, int32_t j)
 {
-    int32_t last = j - i, shift = in_slots(t, input_beside(t->chain, i, j)), m, k, c;
-    double *row = t->run + last * width(t);
+    int32_t length = j - i, shift = in_slots(t, input_beside(t->chain, i, j)), m, k, c;
+    double *row = run_row(t, i, length, length);
     const double *first = first_row(t, j);
     for (m = 0; m <= t->slots; m++)
         row[m] = m >= shift ? first[m - shift] : INFINITY;
-    for (k = j - 1; k >= i; k--) {
-        const double *next = t->run + (k - i + 1) * width(t);
-        uint8_t *picks = pick_row(t, i, last, k - i);
-        row = t->run + (k - i) * width(t);
+    for (k = length - 1; k >= 0; k--) {
+        row = run_row(t, i, length, k);
         for (m = 0; m <= t->slots; m++)
             row[m] = INFINITY;
-        for (c = 0; c < t->chain->blocks[k].choices_count; c++) {
-            struct transition keep = keep_in_run(t, i, j, k, c);
-            for (m = keep.from > keep.shift ? keep.from : keep.shift; m <= t->slots; m++) {
-                double other = keep.cost + next[m - keep.shift];
-                picks[m] = other < row[m] ? (uint8_t)c : picks[m];
-                row[m] = other < row[m] ? other : row[m];
-            }
+        for (c = 0; c < t->chain->blocks[i + k].choices_count; c++) {
+            struct transition keep = keep_in_run(t, i, j, i + k, c);
+            relax(row, t->slots, keep.from, keep.shift, keep.cost, run_row(t, i, length, k + 1), NULL);
         }
     }
 }
@@ -192,10 +188,11 @@ static void fill_first(struct remat_chain_table *t, int32_t i)
         row[m] = INFINITY;
     memset(move, NO_MOVE, (size_t)width(t));
     for (j = i + 1; j <= count && j <= i + LONGEST_RUN; j++) {
+        const double *run = run_row(t, i, j - i, 0);
         fill_run(t, i, j);
         for (m = 0; m <= t->slots; m++)
-            if (t->run[m] < row[m]) {
-                row[m] = t->run[m];
+            if (run[m] < row[m]) {
+                row[m] = run[m];
                 move[m] = (int8_t)(j - i);
             }
     }
@@ -244,8 +241,7 @@ enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_
     REMAT_TRY_GOTO(REMAT_ALLOC(t->again, count * count * width(t), err), failed);
     REMAT_TRY_GOTO(REMAT_ALLOC(t->first, (count + 1) * width(t), err), failed);
     REMAT_TRY_GOTO(REMAT_ALLOC(t->move, count * width(t), err), failed);
-    REMAT_TRY_GOTO(REMAT_ALLOC(t->picks, count * (LONGEST_RUN + 1) * LONGEST_RUN * width(t), err), failed);
-    REMAT_TRY_GOTO(REMAT_ALLOC(t->run, (LONGEST_RUN + 1) * width(t), err), failed);
+    REMAT_TRY_GOTO(REMAT_ALLOC(t->runs, count * RUN_ROWS * width(t), err), failed);
     fill(t);
     *out = t;
     return REMAT_OK;
@@ -261,8 +257,7 @@ void remat_chain_table_free(struct remat_chain_table *table)
     free(table->again);
     free(table->first);
     free(table->move);
-    free(table->picks);
-    free(table->run);
+    free(table->runs);
     free(table);
 }
 
@@ -353,12 +348,25 @@ static void read_again(struct reading *r, int32_t i, int32_t l, int32_t m)
     read_base(r, l, m);
 }
 
+/* Which choice attains row k of a run. */
+static int32_t find_in_run(const struct remat_chain_table *t, int32_t i, int32_t j, int32_t k, int32_t m)
+{
+    double cost = run_row(t, i, j - i, k - i)[m];
+    const double *next = run_row(t, i, j - i, k - i + 1);
+    int32_t c = 0;
+    for (;; c++) {
+        struct transition keep = keep_in_run(t, i, j, k, c);
+        if (m >= keep.from && m >= keep.shift && keep.cost + next[m - keep.shift] == cost)
+            return c;
+    }
+}
+
 static int32_t read_run(struct reading *r, int32_t i, int32_t j, int32_t m)
 {
     const struct remat_chain_table *t = r->table;
     int32_t count = t->chain->count, k;
     for (k = i; k < j; k++) {
-        int32_t c = pick_row(t, i, j - i, k - i)[m];
+        int32_t c = find_in_run(t, i, j, k, m);
         decide(r, REMAT_CHAIN_CHOOSE, k, c, count, k);
         if (k > i)
             decide(r, REMAT_CHAIN_INPUT, k, 0, j - 1, k - 1);

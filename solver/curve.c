@@ -24,6 +24,7 @@ struct remat_curve {
     struct remat_block_model *blocks; /* kept for the candidates' values */
     struct remat_chain chain;
     struct remat_chain_table *table;
+    int32_t *inputs_begin, *inputs; /* values of block b's input: inputs[inputs_begin[b]..inputs_begin[b + 1]) */
     struct remat_hold *base_holds, *holds;
     struct remat_chain_decision *decisions;
     struct point *points; /* per number of slots */
@@ -78,6 +79,21 @@ done:
     return status;
 }
 
+static enum remat_status list_inputs(struct remat_curve *c, struct remat_error *err)
+{
+    int32_t b, v, used = 0, capacity = 0;
+    REMAT_TRY(REMAT_ALLOC(c->inputs_begin, c->chain.count + 1, err));
+    for (b = 0; b < c->chain.count; b++) {
+        for (v = 0; v < c->graph->values_count; v++)
+            if (remat_partition_crosses(&c->partition, v, b)) {
+                REMAT_TRY(REMAT_GROW(c->inputs, capacity, used + 1, err));
+                c->inputs[used++] = v;
+            }
+        c->inputs_begin[b + 1] = used;
+    }
+    return REMAT_OK;
+}
+
 /* Bytes of values that are in the inputs of several blocks. */
 static enum remat_status find_shared(struct remat_curve *c, struct remat_error *err)
 {
@@ -113,16 +129,16 @@ static void apply_treatments(struct remat_curve *c, int32_t b, const uint8_t *tr
 static void apply(struct remat_curve *c, const struct remat_chain_decision *d)
 {
     const struct remat_chain_block *block = &c->chain.blocks[d->block];
-    int32_t v;
+    int32_t k;
     if (d->act == REMAT_CHAIN_CHOOSE)
         apply_treatments(c, d->block, block->choices[d->index].treatments, c->blocks[d->block].outputs_begin, d->since);
     else if (d->act == REMAT_CHAIN_LAST)
         apply_treatments(c, d->block, block->lasts[d->index].treatments, c->blocks[d->block].candidates_count,
                          d->since);
     else
-        for (v = 0; v < c->graph->values_count; v++)
-            if (remat_partition_crosses(&c->partition, v, d->block))
-                remat_hold_add(&c->holds[v], since_stage(c, d->since, v), c->partition.backward[d->until]);
+        for (k = c->inputs_begin[d->block]; k < c->inputs_begin[d->block + 1]; k++)
+            remat_hold_add(&c->holds[c->inputs[k]], since_stage(c, d->since, c->inputs[k]),
+                           c->partition.backward[d->until]);
 }
 
 /* Derives and measures the schedule of a point; it stays in c->work. */
@@ -183,6 +199,7 @@ static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
     REMAT_TRY(remat_model_of_graph(c->graph, &c->model, err));
     REMAT_TRY(remat_retention_init(&c->work, &c->model, err));
     REMAT_TRY(make_blocks(c, err));
+    REMAT_TRY(list_inputs(c, err));
     REMAT_TRY(find_shared(c, err));
     REMAT_TRY(REMAT_ALLOC(c->decisions, 2 * (int64_t)c->chain.count + 2, err));
     status = remat_schedule_base(c->graph, &base, err);
@@ -227,6 +244,8 @@ void remat_curve_free(struct remat_curve *curve)
     remat_model_free(&curve->model);
     remat_partition_free(&curve->partition);
     remat_pool_free(&curve->pool);
+    free(curve->inputs_begin);
+    free(curve->inputs);
     free(curve->base_holds);
     free(curve->holds);
     free(curve->decisions);
