@@ -1,0 +1,338 @@
+/* The dynamic program against closed forms and against an independent, unrounded one. */
+#include "tests/solver/support_chain.h"
+
+#include "core/base/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Griewank, Walther, "Algorithm 799: Revolve": fewest forward steps to reverse l steps with c checkpoints, the initial
+ * state included: r l - C(c + r, r - 1) with the least r such that C(c + r, r) >= l. */
+static int64_t binomial(int64_t n, int64_t k)
+{
+    int64_t product = 1, i;
+    for (i = 1; i <= k; i++)
+        product = product * (n - k + i) / i;
+    return k < 0 ? 0 : product;
+}
+
+static int64_t revolve(int64_t l, int64_t c)
+{
+    int64_t r = 0;
+    while (binomial(c + r, r) < l)
+        r++;
+    return r * l - binomial(c + r, r - 1);
+}
+
+static double cost_within(const struct remat_chain *chain, int64_t bytes, int64_t unit)
+{
+    struct remat_chain_table *table;
+    struct remat_error err = {0};
+    double cost;
+    CHECK_OK(remat_chain_table_make(chain, bytes, unit, &table, &err), err);
+    cost = remat_chain_cost(table, remat_chain_slots(table));
+    remat_chain_table_free(table);
+    return cost;
+}
+
+/* With m = A + c bytes beside the first input: A for a block's backward part, one for the state that is being passed
+ * on, and one for each checkpoint but the first. */
+static void test_closed_form(void **state)
+{
+    static const double forward[] = {1, 3, 7};
+    int32_t l, c, k, cases = 0;
+    (void)state;
+    for (c = 1; c <= 6; c++)
+        for (l = 1; l <= 25; l++)
+            for (k = 0; k < 3; k++, cases++) {
+                struct remat_chain chain = uniform_chain(l, 1, c + 2 + k, forward[k]);
+                chain.blocks[0].input_bytes = 0;
+                assert_true(cost_within(&chain, c + 2 + k + c, 1) == (double)revolve(l, c) * forward[k]);
+                free_chain(&chain);
+            }
+    assert_int_equal(cases, 450);
+}
+
+static void test_known_values(void **state)
+{
+    (void)state;
+    assert_int_equal(revolve(10, 3), 15);
+    assert_int_equal(revolve(50, 3), 180);
+    assert_int_equal(revolve(152, 5), 550);
+}
+
+/* A chain with random sizes and several choices a block. */
+static uint64_t draws;
+static int64_t draw(uint64_t seed, int64_t below)
+{
+    return (int64_t)(remat_rng(seed, REMAT_RNG_SYNTHETIC, 3, 0, draws++).word[0] % (uint64_t)below);
+}
+
+static void set_choices(struct remat_chain_block *block, uint64_t seed, int64_t scale)
+{
+    int32_t count = 3, k;
+    free(block->choices);
+    block->choices = calloc((size_t)count, sizeof *block->choices);
+    assert_non_null(block->choices);
+    block->choices_count = count;
+    for (k = 0; k < count; k++) {
+        struct remat_chain_choice *choice = &block->choices[k];
+        choice->kept_bytes = k == 0 ? 0 : k == 1 ? scale / 2 + draw(seed, scale) : 2 * scale + draw(seed, scale);
+        choice->forward_peak_bytes = choice->kept_bytes + scale / 2;
+        choice->backward_peak_bytes = 3 * scale + draw(seed, scale) + choice->kept_bytes / 2;
+        choice->extra_ns = k == 2 ? 0 : k == 1 ? 30 + (double)draw(seed, 20) : 100 + (double)draw(seed, 30);
+        choice->soft_ns = k == 2 ? 10 + (double)draw(seed, 10) : 60 + (double)draw(seed, 10);
+        choice->nested = true;
+    }
+}
+
+static struct remat_chain random_chain(int32_t count, uint64_t seed, int64_t scale, double cost_scale)
+{
+    struct remat_chain chain = uniform_chain(count, scale, 3 * scale, 100);
+    int32_t b, k;
+    draws = 0;
+    for (b = 0; b < count; b++) {
+        struct remat_chain_block *block = &chain.blocks[b];
+        block->input_bytes = b == 0 ? 0 : scale / 2 + draw(seed, scale);
+        block->again_ns = cost_scale * (100 + (double)draw(seed, 50));
+        block->gradient_bytes = b + 1 < count ? scale / 2 + draw(seed, scale) : 0;
+        block->lasts[0].backward_peak_bytes = 5 * scale + draw(seed, scale);
+        block->lasts[0].cost_ns = block->again_ns;
+        block->hold_peak_bytes = 2 * scale;
+        block->pass_peak_bytes = block->input_bytes + 2 * scale;
+        set_choices(block, seed, scale);
+        for (k = 0; k < block->choices_count; k++) {
+            block->choices[k].extra_ns *= cost_scale;
+            block->choices[k].soft_ns *= cost_scale;
+        }
+    }
+    for (b = 0; b + 1 < count; b++)
+        chain.blocks[b].output_bytes = chain.blocks[b + 1].input_bytes;
+    return chain;
+}
+
+static int64_t whole_bytes(const struct remat_chain *chain)
+{
+    int64_t bytes = 0;
+    int32_t b;
+    for (b = 0; b < chain->count; b++)
+        bytes += chain->blocks[b].input_bytes + chain->blocks[b].choices[2].kept_bytes +
+                 chain->blocks[b].choices[2].backward_peak_bytes;
+    return bytes;
+}
+
+/* The recurrence of solver/chain_dp.h on exact bytes, top down without any table, for short chains. */
+static double exact_again(const struct remat_chain *chain, int32_t i, int32_t l, int64_t m)
+{
+    const struct remat_chain_block *block = &chain->blocks[i];
+    double best = INFINITY, pass = 0, other;
+    int64_t peak = 0, gradient = chain->blocks[l].gradient_bytes;
+    int32_t j, c;
+    if (m < 0)
+        return INFINITY;
+    if (i == l)
+        return m >= block->lasts[0].backward_peak_bytes ? block->lasts[0].cost_ns : INFINITY;
+    for (c = 0; c < block->choices_count; c++) {
+        const struct remat_chain_choice *choice = &block->choices[c];
+        if (m < gradient + choice->forward_peak_bytes || m < choice->backward_peak_bytes)
+            continue;
+        other = block->again_ns + choice->extra_ns +
+                exact_again(chain, i + 1, l, m - choice->kept_bytes - block->output_bytes);
+        best = other < best ? other : best;
+    }
+    for (j = i + 1; j <= l; j++) {
+        int64_t needed = j - 1 == i ? chain->blocks[i].hold_peak_bytes : chain->blocks[j - 1].pass_peak_bytes;
+        peak = needed > peak ? needed : peak;
+        pass += chain->blocks[j - 1].again_ns;
+        if (m < gradient + peak)
+            break;
+        other = pass + exact_again(chain, j, l, m - chain->blocks[j].input_bytes) + exact_again(chain, i, j - 1, m);
+        best = other < best ? other : best;
+    }
+    return best;
+}
+
+static double exact_first(const struct remat_chain *chain, int32_t i, int64_t m);
+
+/* Blocks k.. of a run i..j-1, `inputs` bytes of inputs being made again before block k's backward part. */
+static double exact_run(const struct remat_chain *chain, int32_t i, int32_t j, int32_t k, int64_t inputs, int64_t m)
+{
+    double best = INFINITY, other;
+    int32_t c;
+    if (m < 0)
+        return INFINITY;
+    if (k == j)
+        return exact_first(chain, j, m - (j < chain->count ? chain->blocks[j].input_bytes : 0));
+    for (c = 0; c < chain->blocks[k].choices_count; c++) {
+        const struct remat_chain_choice *choice = &chain->blocks[k].choices[c];
+        int64_t own = k > i ? chain->blocks[k].input_bytes : 0;
+        if (m < choice->forward_peak_bytes + own || m < choice->backward_peak_bytes + inputs + own)
+            continue;
+        other = choice->extra_ns + (k < j - 1 ? choice->soft_ns : 0) +
+                exact_run(chain, i, j, k + 1, inputs + own, m - choice->kept_bytes);
+        best = other < best ? other : best;
+    }
+    return best;
+}
+
+static double exact_first(const struct remat_chain *chain, int32_t i, int64_t m)
+{
+    double best = INFINITY, other;
+    int64_t peak = 0;
+    int32_t j;
+    if (m < 0)
+        return INFINITY;
+    if (i == chain->count)
+        return 0;
+    for (j = i + 1; j <= chain->count && j <= i + 6; j++) {
+        other = exact_run(chain, i, j, i, 0, m);
+        best = other < best ? other : best;
+    }
+    for (j = i + 1; j < chain->count; j++) {
+        int64_t needed = j - 1 == i ? chain->blocks[i].hold_peak_bytes : chain->blocks[j - 1].pass_peak_bytes;
+        peak = needed > peak ? needed : peak;
+        if (m < peak)
+            break;
+        other = exact_first(chain, j, m - chain->blocks[j].input_bytes) + exact_again(chain, i, j - 1, m);
+        best = other < best ? other : best;
+    }
+    return best;
+}
+
+static void test_against_exact(void **state)
+{
+    uint64_t seed;
+    int32_t part, feasible = 0;
+    (void)state;
+    for (seed = 1; seed <= 6; seed++) {
+        struct remat_chain chain = random_chain(5, seed, 20, 1);
+        int64_t whole = whole_bytes(&chain);
+        for (part = 10; part <= 60; part++) {
+            double exact = exact_first(&chain, 0, whole * part / 60), found = cost_within(&chain, whole * part / 60, 1);
+            assert_true(found == exact || (isinf(found) && isinf(exact)));
+            feasible += !isinf(exact);
+        }
+        free_chain(&chain);
+    }
+    assert_true(feasible > 150);
+}
+
+/* Sizes are rounded to slots; around any budget the cost must be that of the exact program within 0.1 % of the base. */
+static void test_rounding(void **state)
+{
+    struct remat_chain chain = random_chain(24, 11, 1000003, 1);
+    struct remat_chain_table *fine, *coarse;
+    struct remat_error err = {0};
+    int64_t whole = whole_bytes(&chain);
+    double base = 0;
+    int32_t b, k, compared = 0;
+    (void)state;
+    for (b = 0; b < chain.count; b++)
+        base += 3 * chain.blocks[b].again_ns;
+    CHECK_OK(remat_chain_table_make(&chain, whole, 0, &coarse, &err), err);
+    CHECK_OK(remat_chain_table_make(&chain, whole, remat_chain_unit(coarse) / 8, &fine, &err), err);
+    for (k = 1; k <= 40; k++) {
+        int64_t bytes = whole / 40 * k;
+        int32_t at = (int32_t)(bytes / remat_chain_unit(coarse));
+        int32_t precise = (int32_t)(bytes / remat_chain_unit(fine));
+        if (at > remat_chain_slots(coarse) || precise > remat_chain_slots(fine) ||
+            isinf(remat_chain_cost(fine, precise)) || isinf(remat_chain_cost(coarse, at)))
+            continue;
+        assert_true(fabs(remat_chain_cost(coarse, at) - remat_chain_cost(fine, precise)) <= 2e-3 * base);
+        compared++;
+    }
+    assert_true(compared > 20);
+    remat_chain_table_free(fine);
+    remat_chain_table_free(coarse);
+    free_chain(&chain);
+}
+
+static void test_limits(void **state)
+{
+    struct remat_chain chain = random_chain(12, 3, 50, 1);
+    struct remat_chain_table *table;
+    struct remat_error err = {0};
+    int64_t whole = whole_bytes(&chain);
+    int32_t m;
+    (void)state;
+    CHECK_OK(remat_chain_table_make(&chain, whole, 1, &table, &err), err);
+    assert_true(remat_chain_cost(table, remat_chain_slots(table)) == 0); /* all in memory: nothing again */
+    assert_true(isinf(remat_chain_cost(table, 0)));
+    assert_true(isinf(remat_chain_cost(table, 100))); /* below the backward part of any block */
+    for (m = 1; m <= remat_chain_slots(table); m++)
+        assert_true(remat_chain_cost(table, m) <= remat_chain_cost(table, m - 1));
+    remat_chain_table_free(table);
+    free_chain(&chain);
+}
+
+static void test_scaling(void **state)
+{
+    struct remat_chain chain = random_chain(12, 5, 40, 1), costly = random_chain(12, 5, 40, 4);
+    int64_t whole = whole_bytes(&chain), k;
+    int32_t b, c;
+    double plain[20];
+    (void)state;
+    for (k = 0; k < 20; k++) {
+        plain[k] = cost_within(&chain, whole * (k + 1) / 20, 1);
+        assert_true(cost_within(&costly, whole * (k + 1) / 20, 1) == 4 * plain[k] || isinf(plain[k]));
+    }
+    for (b = 0; b < chain.count; b++) {
+        struct remat_chain_block *block = &chain.blocks[b];
+        block->input_bytes *= 7, block->output_bytes *= 7, block->gradient_bytes *= 7;
+        block->pass_peak_bytes *= 7, block->hold_peak_bytes *= 7, block->lasts[0].backward_peak_bytes *= 7;
+        for (c = 0; c < block->choices_count; c++) {
+            block->choices[c].kept_bytes *= 7;
+            block->choices[c].forward_peak_bytes *= 7;
+            block->choices[c].backward_peak_bytes *= 7;
+        }
+    }
+    for (k = 0; k < 20; k++) {
+        double cost = cost_within(&chain, whole * (k + 1) / 20 * 7, 7);
+        assert_true(cost == plain[k] || (isinf(cost) && isinf(plain[k])));
+    }
+    free_chain(&chain);
+    free_chain(&costly);
+}
+
+/* Every block is decided once, and every input that a block starts from is held. */
+static void test_extraction(void **state)
+{
+    struct remat_chain chain = random_chain(14, 9, 60, 1);
+    struct remat_chain_table *table;
+    struct remat_chain_decision decisions[2 * 14 + 2];
+    struct remat_error err = {0};
+    int32_t m, k, tried = 0;
+    (void)state;
+    CHECK_OK(remat_chain_table_make(&chain, whole_bytes(&chain), 1, &table, &err), err);
+    for (m = 0; m <= remat_chain_slots(table); m += 7) {
+        int32_t decided[14] = {0}, held[14] = {0}, count;
+        if (isinf(remat_chain_cost(table, m)))
+            continue;
+        count = remat_chain_extract(table, m, decisions);
+        assert_in_range(count, 14, 2 * 14 + 1);
+        for (k = 0; k < count; k++)
+            if (decisions[k].act == REMAT_CHAIN_INPUT)
+                held[decisions[k].block]++;
+            else
+                decided[decisions[k].block]++;
+        for (k = 0; k < 14; k++)
+            assert_int_equal(decided[k], 1);
+        for (k = 1; k < 14; k++)
+            assert_int_equal(held[k], 1);
+        tried++;
+    }
+    assert_true(tried > 50);
+    remat_chain_table_free(table);
+    free_chain(&chain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_closed_form), cmocka_unit_test(test_known_values), cmocka_unit_test(test_against_exact),
+        cmocka_unit_test(test_rounding),    cmocka_unit_test(test_limits),       cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_extraction),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
