@@ -19,6 +19,7 @@ struct layout {
     int64_t block_panels, blocks; /* panels that pixels pass by together */
     int64_t cost, chunks;         /* of all pixels; parts of about equal cost that they are divided into */
     int64_t weights_bytes, pointers_bytes;
+    bool stream; /* the target is too large for the caches */
 };
 
 /* One thread's view of a run. */
@@ -31,6 +32,9 @@ struct worker {
     const float **left; /* [row positions][tile rows] */
     struct remat_turn turn;
 };
+
+/* Results larger than this (16 MiB) are not kept in the caches. */
+enum { STREAM_ELEMENTS = 4 * 1024 * 1024 };
 
 /* Target pixels with the same live positions: a span of rows times a span of columns, for all images. */
 struct region {
@@ -78,6 +82,9 @@ static struct layout layout_make(const struct remat_gather *gather)
         layout.blocks = remat_at_most(layout.panels, remat_units(wanted, layout.chunks));
     layout.block_panels = remat_units(layout.panels, layout.blocks);
     layout.blocks = remat_units(layout.panels, layout.block_panels);
+    layout.stream =
+        gather->target_channels % columns == 0 && layout.block_panels == layout.panels &&
+        gather->shape.n * gather->target_size[0] * gather->target_size[1] * gather->target_channels >= STREAM_ELEMENTS;
     layout.weights_bytes = remat_align_up(layout.panels * layout.panel_elements * (int64_t)sizeof(float));
     layout.pointers_bytes = remat_align_up(gather->axes[0].positions_count * rows * (int64_t)sizeof(float *));
     return layout;
@@ -148,7 +155,7 @@ static void multiply_tile(const struct worker *worker, const struct region *regi
     int64_t pixel = tile * kernels->rows;
     int32_t height = (int32_t)remat_at_most(kernels->rows, region->pixels - pixel);
     float *rows[REMAT_TILE_MAX_ROWS];
-    struct remat_tile_out out = {.out = rows, .alpha = 1.0f};
+    struct remat_tile_out out = {.out = rows, .alpha = 1.0f, .stream = worker->layout.stream};
     for (int32_t i = 0; i < height; i++)
         rows[i] = locate_pixel(worker, region, pixel + i, worker->left + i);
     for (int64_t panel = panel0; panel < panel1; panel++) {
@@ -196,6 +203,8 @@ static void work(struct worker *worker)
     remat_turn_finish(&worker->turn, units);
     while ((item = remat_turn_take(&worker->turn, items)) >= 0)
         multiply_item(worker, item);
+    if (worker->layout.stream)
+        worker->layout.kernels->finish_stream();
 }
 
 void remat_gather_run(const struct remat_gather *gather, const float *source, const float *weights, float *target,

@@ -155,8 +155,9 @@ static void position_block(const struct part *part, const struct box *block, int
     }
 }
 
-/* One row of the kernel's window over output pixel (n, p, q), with zeros outside the image. */
-static void unfold_row(const struct remat_conv_shape *shape, const float *x, int64_t n, int64_t i, int64_t j, float *to)
+/* One row of a window that begins at input pixel (i, j), with zeros outside the image. */
+static void unfold_edge(const struct remat_conv_shape *shape, const float *x, int64_t n, int64_t i, int64_t j,
+                        float *to)
 {
     int64_t width = shape->kernel[1], begin = j < 0 ? remat_at_most(-j, width) : 0;
     int64_t end = remat_at_most(shape->in[1] - j, width);
@@ -170,22 +171,52 @@ static void unfold_row(const struct remat_conv_shape *shape, const float *x, int
     memset(to + end * shape->c, 0, (size_t)((width - end) * shape->c) * sizeof *to);
 }
 
+/* Columns q0 .. q1 of an output row whose whole windows lie inside the image. */
+static void whole_windows(const struct remat_conv_shape *shape, const struct box *box, int64_t *q0, int64_t *q1)
+{
+    int64_t first, past, ignored;
+    live_outputs(shape, 1, 0, &first, &ignored);
+    live_outputs(shape, 1, shape->kernel[1] - 1, &ignored, &past);
+    *q0 = remat_at_most(remat_at_least(first, box->q0), box->q1);
+    *q1 = remat_at_least(remat_at_most(past, box->q1), *q0);
+}
+
+/* Row r of the windows over one row of output pixels. */
+static void unfold_row(const struct part *part, const struct box *box, int64_t n, int64_t p, int64_t r, float *to)
+{
+    const struct remat_conv_shape *shape = part->plan->shape;
+    int64_t i = p * shape->stride[0] - shape->pad[0] + r, step = part->plan->unfolded, q0, q1;
+    whole_windows(shape, box, &q0, &q1);
+    if (i < 0 || i >= shape->in[0])
+        q0 = q1 = box->q0;
+    for (int64_t q = box->q0; q < q0; q++)
+        unfold_edge(shape, part->x, n, i, q * shape->stride[1] - shape->pad[1], to + (q - box->q0) * step);
+    if (q0 < q1)
+        part->plan->kernels->copy_rows(
+            q1 - q0, shape->kernel[1] * shape->c,
+            part->x + ((n * shape->in[0] + i) * shape->in[1] + q0 * shape->stride[1] - shape->pad[1]) * shape->c,
+            shape->stride[1] * shape->c, to + (q0 - box->q0) * step, step);
+    for (int64_t q = q1; q < box->q1; q++)
+        unfold_edge(shape, part->x, n, i, q * shape->stride[1] - shape->pad[1], to + (q - box->q0) * step);
+}
+
 /* right[pixel][unfolded]: the kernel rows that hold this thread's panels, zeros after the last position. */
 static void unfold(const struct part *part, const struct box *box)
 {
-    const struct remat_conv_shape *shape = part->plan->shape;
-    int64_t width = shape->kernel[1] * shape->c, columns = part->plan->kernels->columns;
-    int64_t r0 = part->panel_begin * columns / width;
+    const struct plan *plan = part->plan;
+    const struct remat_conv_shape *shape = plan->shape;
+    int64_t width = shape->kernel[1] * shape->c, columns = plan->kernels->columns;
+    int64_t r0 = part->panel_begin * columns / width, across = box->q1 - box->q0;
     int64_t r1 = remat_at_most(remat_units(part->panel_end * columns, width), shape->kernel[0]);
     float *to = part->right;
     for (int64_t n = box->n0; n < box->n1; n++)
-        for (int64_t p = box->p0; p < box->p1; p++)
-            for (int64_t q = box->q0; q < box->q1; q++, to += part->plan->unfolded) {
-                for (int64_t r = r0; r < r1; r++)
-                    unfold_row(shape, part->x, n, p * shape->stride[0] - shape->pad[0] + r,
-                               q * shape->stride[1] - shape->pad[1], to + r * width);
-                memset(to + part->plan->columns, 0, (size_t)(part->plan->unfolded - part->plan->columns) * sizeof *to);
-            }
+        for (int64_t p = box->p0; p < box->p1; p++, to += across * plan->unfolded) {
+            for (int64_t r = r0; r < r1; r++)
+                unfold_row(part, box, n, p, r, to + r * width);
+            for (int64_t q = 0; q < across; q++)
+                memset(to + q * plan->unfolded + plan->columns, 0,
+                       (size_t)(plan->unfolded - plan->columns) * sizeof *to);
+        }
 }
 
 static void thin_block(const struct part *part, const struct box *box)

@@ -52,7 +52,13 @@ ALWAYS_INLINE void store_tile(const int32_t height, remat_vec sums[][2], const s
 {
     const float *bias = out->bias ? out->bias + out->column : NULL;
     remat_vec alpha = remat_vec_set(out->alpha);
-    if (out->columns == COLUMNS) {
+    if (out->stream) {
+        REMAT_UNROLL
+        for (int32_t i = 0; i < height; i++) {
+            remat_vec_stream(out->out[i] + out->column, sums[i][0]);
+            remat_vec_stream(out->out[i] + out->column + REMAT_LANES, sums[i][1]);
+        }
+    } else if (out->columns == COLUMNS) {
         REMAT_UNROLL
         for (int32_t i = 0; i < height; i++)
             store_row(out->out[i] + out->column, alpha * sums[i][0], alpha * sums[i][1], bias, out->add);
@@ -66,6 +72,8 @@ ALWAYS_INLINE void store_tile(const int32_t height, remat_vec sums[][2], const s
 /* C is needed when the sums are done; it may be far away by then. */
 ALWAYS_INLINE void prefetch_tile(const int32_t height, const struct remat_tile_out *out)
 {
+    if (out->stream)
+        return;
     REMAT_UNROLL
     for (int32_t i = 0; i < height; i++)
         __builtin_prefetch(out->out[i] + out->column, 1);
@@ -143,6 +151,20 @@ static void by_columns(int32_t height, int64_t k, const float *left, int64_t lef
     }
 }
 
+static void copy_rows(int64_t k, int64_t length, const float *from, int64_t step, float *to, int64_t to_step)
+{
+    for (int64_t p = 0; p < k; p++, from += step, to += to_step) {
+        int64_t i = 0;
+        for (; i + REMAT_LANES <= length; i += REMAT_LANES)
+            remat_vec_store(to + i, remat_vec_load(from + i));
+        if (i < length && length >= REMAT_LANES) /* the last vector overlaps the one before */
+            remat_vec_store(to + length - REMAT_LANES, remat_vec_load(from + length - REMAT_LANES));
+        else
+            for (; i < length; i++)
+                to[i] = from[i];
+    }
+}
+
 /* Whole vectors are stored, overlapping into the next k, which is written later. */
 static void pack_columns(int64_t k, int64_t tiles, const float *from, int64_t step, int64_t available, float *to,
                          int64_t tile_step)
@@ -196,6 +218,8 @@ const struct remat_gemm_kernels REMAT_SIMD_NAME(remat_gemm_kernels) = {
     .columns = COLUMNS,
     .by_rows = by_rows,
     .by_columns = by_columns,
+    .finish_stream = remat_vec_fence,
+    .copy_rows = copy_rows,
     .pack_columns = pack_columns,
     .pack_rows = pack_rows,
     .pack_transposed = pack_transposed,

@@ -18,12 +18,15 @@ struct remat_tile_out {
     int64_t column;
     int32_t columns; /* valid ones; the rest of the panel is not stored */
     bool add;
+    bool stream; /* past the caches: for large results, 64-byte aligned tiles, without add and bias */
     float alpha;
     const float *bias; /* or NULL */
 };
 
 struct remat_gemm_kernels {
     int32_t rows, columns; /* of a full tile */
+    /* After the last tile with `stream`: makes what was stored visible to other threads. */
+    void (*finish_stream)(void);
     /* Left operand as pointers to the tile's rows, `segments` times `length` consecutive elements each:
      * left[s * rows + i] is where segment s of row i starts; its panel starts at panel + s * panel_step. */
     void (*by_rows)(int32_t height, int64_t segments, int64_t length, const float *const *left, const float *panel,
@@ -31,6 +34,8 @@ struct remat_gemm_kernels {
     /* Left operand with the tile's `height` elements of each k side by side: left[p * left_step + i]. */
     void (*by_columns)(int32_t height, int64_t k, const float *left, int64_t left_step, const float *panel,
                        int64_t panel_step, const struct remat_tile_out *out);
+    /* to[p * to_step + i] = from[p * step + i] for i < length: short rows, in whole vectors where they fit. */
+    void (*copy_rows)(int64_t k, int64_t length, const float *from, int64_t step, float *to, int64_t to_step);
     /* Tiles of a left operand for by_columns: to[t * tile_step + p * rows + i] = from[p * step + t * rows + i] for
      * t < tiles, i < rows; `available` elements follow from + p * step, the last tile may have fewer than rows.
      * Each tile needs room for REMAT_TILE_MAX_COLUMNS elements after its last. */

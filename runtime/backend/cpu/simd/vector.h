@@ -6,6 +6,9 @@
 #include "runtime/backend/cpu/simd/simd.h"
 
 #include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 enum { REMAT_LANES = 16 };
@@ -34,6 +37,27 @@ static inline remat_vec remat_vec_load(const float *p)
 static inline void remat_vec_store(float *p, remat_vec v)
 {
     *(remat_vec_unaligned *)p = v;
+}
+
+/* Past the caches, to an address aligned to the vector. Order it with remat_vec_fence(). */
+static inline void remat_vec_stream(float *p, remat_vec v)
+{
+#if defined(__AVX512F__)
+    _mm512_stream_ps(p, v);
+#elif defined(__AVX__)
+    _mm256_stream_ps(p, v);
+#elif defined(__x86_64__)
+    _mm_stream_ps(p, v);
+#else
+    remat_vec_store(p, v);
+#endif
+}
+
+static inline void remat_vec_fence(void)
+{
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
 }
 
 static inline remat_vec remat_vec_set(float x)
