@@ -9,7 +9,7 @@
 #include "report/canvas.h"
 
 enum report_marker { REPORT_NO_MARKER, REPORT_DOT, REPORT_RING, REPORT_PLUS, REPORT_SQUARE, REPORT_DIAMOND };
-enum report_stroke { REPORT_NO_STROKE, REPORT_SOLID, REPORT_DASHED, REPORT_THIN };
+enum report_stroke { REPORT_NO_STROKE, REPORT_SOLID, REPORT_DASHED, REPORT_THIN, REPORT_THIN_DASHED };
 
 /* low and high: ends of the whisker, NaN for none. A mark with NaN as x or y is left out and interrupts the line. */
 struct report_mark {

@@ -64,7 +64,7 @@ enum remat_status report_chart_arena(struct report_page *page, const struct repo
                                 remat_size_format(plan->arena_bytes, size, sizeof size)));
     REMAT_TRY(remat_pool_printf(&page->data->pool, &panel->y.label, err, "Address in the arena (%s)", unit.name));
     panel->x.label = "Instruction";
-    panel->x.tight = panel->x.whole = true;
+    panel->x.tight = panel->x.whole = panel->y.tight = true;
     panel->paint = paint;
     panel->context = &painting;
     report_axis_include(&panel->x, 0);

@@ -44,7 +44,7 @@ static enum remat_status draw_equal(struct report_data *data, struct report_pane
 {
     REMAT_TRY(report_marks(data, 2, equal, err));
     report_add_mark(equal, 0, 0);
-    report_add_mark(equal, 1e6 * panel->x.high, 1e6 * panel->x.high);
+    report_add_mark(equal, 2 * panel->x.high, 2 * panel->x.high);
     return REMAT_OK;
 }
 

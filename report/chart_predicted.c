@@ -51,9 +51,9 @@ enum remat_status report_chart_predicted(struct report_page *page, struct remat_
 {
     struct report_series series[SERIES_COUNT] = {
         [EQUAL] = {.label = "measured = predicted", .colour = REPORT_MUTED, .stroke = REPORT_THIN},
-        [ABOVE] = {.label = "5 % off", .colour = REPORT_MUTED, .stroke = REPORT_DASHED},
-        [BELOW] = {.label = "5 % off", .colour = REPORT_MUTED, .stroke = REPORT_DASHED},
-        [POINTS] = {.label = "a budget", .colour = REPORT_VERMILLION, .marker = REPORT_DOT},
+        [ABOVE] = {.label = "5 % off", .colour = REPORT_MUTED, .stroke = REPORT_THIN_DASHED},
+        [BELOW] = {.label = "5 % off", .colour = REPORT_MUTED, .stroke = REPORT_THIN_DASHED},
+        [POINTS] = {.label = "a budget, with quartiles", .colour = REPORT_VERMILLION, .marker = REPORT_DOT},
     };
     struct report_chart chart = {.name = "predicted",
                                  .title = "Predicted and measured step time",

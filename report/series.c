@@ -52,10 +52,12 @@ static void draw_marker(const struct report_canvas *canvas, const struct report_
 static void set_stroke(const struct report_canvas *canvas, const struct report_series *series)
 {
     const double dashes[] = {5, 3};
+    bool thin = series->stroke == REPORT_THIN || series->stroke == REPORT_THIN_DASHED;
+    bool dashed = series->stroke == REPORT_DASHED || series->stroke == REPORT_THIN_DASHED;
     report_set_colour(canvas, series->colour);
-    cairo_set_line_width(canvas->cairo, series->stroke == REPORT_THIN ? 0.7 : 1.5);
+    cairo_set_line_width(canvas->cairo, thin ? 0.7 : 1.5);
     cairo_set_line_join(canvas->cairo, CAIRO_LINE_JOIN_ROUND);
-    cairo_set_dash(canvas->cairo, dashes, series->stroke == REPORT_DASHED ? 2 : 0, 0);
+    cairo_set_dash(canvas->cairo, dashes, dashed ? 2 : 0, 0);
 }
 
 static bool drawable(const struct report_mark *mark)
