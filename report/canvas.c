@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Dots of the PNG per point. */
 static const double PNG_SCALE = 3.0;
@@ -124,6 +125,16 @@ static cairo_status_t draw_svg(FILE *stream, double width, double height, report
     return failed;
 }
 
+/* Cairo numbers surfaces over the life of the process, and nothing refers to the outermost one by its number: without
+ * it the same drawing gives the same bytes. */
+static void drop_surface_number(char *svg)
+{
+    static const char mark[] = "<g id=\"surface";
+    char *at = strstr(svg, mark), *end = at ? strchr(at + sizeof mark - 1, '"') : NULL;
+    if (end)
+        memmove(at + 2, end + 1, strlen(end + 1) + 1);
+}
+
 static enum remat_status draw_file(const char *path, bool png, double width, double height, report_draw *draw,
                                    const void *context, char **text, struct remat_error *err)
 {
@@ -140,6 +151,10 @@ static enum remat_status draw_file(const char *path, bool png, double width, dou
     if (failed != CAIRO_STATUS_SUCCESS)
         return remat_fail(err, failed == CAIRO_STATUS_NO_MEMORY ? REMAT_OUT_OF_MEMORY : REMAT_INTERNAL,
                           "%s: drawing failed: %s", path, cairo_status_to_string(failed));
+    if (!png) {
+        drop_surface_number(*text);
+        bytes = strlen(*text);
+    }
     return remat_file_write(path, *text, bytes, err);
 }
 

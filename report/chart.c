@@ -104,7 +104,7 @@ static void place_panels(const struct report_canvas *canvas, struct report_chart
 {
     double left = fmax(MARGIN + widest_tick(canvas, chart) + TICK_GAP, 30), right = canvas->width - 2.5 * MARGIN;
     double bottom = canvas->height - MARGIN - TICK_GAP - 2 * REPORT_LINE_POINTS;
-    double header = REPORT_LINE_POINTS + 14; /* the y label above each panel */
+    double header = REPORT_LINE_POINTS + 17; /* the y label above each panel */
     double height = (bottom - top) / chart->panels_count;
     for (int32_t p = 0; p < chart->panels_count; p++)
         chart->panels[p].box = (struct report_box){left, top + p * height + header, right - left, height - header};

@@ -74,6 +74,6 @@ enum remat_status report_chart_arena(struct report_page *page, const struct repo
     report_add_categories(&chart, drawn, 1);
     return report_page_chart(page, &chart,
                              "Each box is a range of addresses from the instruction that first writes it to the last "
-                             "that reads it. White is memory that nothing uses at that moment.",
+                             "that reads it. Gaps are memory that nothing uses at that moment.",
                              err);
 }

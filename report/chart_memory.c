@@ -6,9 +6,14 @@
 #include <math.h>
 
 /* From the bottom: what stays throughout, what the forward pass leaves for the backward pass, what passes by. */
-static const enum remat_category order[REMAT_CATEGORY_COUNT] = {
-    REMAT_STAGING,    REMAT_BATCH,               REMAT_STATISTIC,          REMAT_WORKSPACE,
-    REMAT_ACTIVATION, REMAT_ACTIVATION_GRADIENT, REMAT_PARAMETER_GRADIENT, REMAT_SCRATCH};
+static const enum remat_category order[REMAT_CATEGORY_COUNT] = {REMAT_STAGING,
+                                                                REMAT_BATCH,
+                                                                REMAT_STATISTIC,
+                                                                REMAT_WORKSPACE,
+                                                                REMAT_ACTIVATION,
+                                                                REMAT_ACTIVATION_GRADIENT,
+                                                                REMAT_PARAMETER_GRADIENT,
+                                                                REMAT_SCRATCH};
 
 struct painting {
     const struct report_timeline *timeline;

@@ -17,6 +17,7 @@ const char report_style_sheet[] =
     "th,td{padding:.22rem .6rem;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}\n"
     "th{vertical-align:bottom;font-weight:600}th:first-child,td:first-child,.text{text-align:left}\n"
     ".facts th{text-align:left;font-weight:400;color:var(--muted)}.facts td{text-align:left;white-space:normal}\n"
+    ".message{text-align:left;white-space:normal;min-width:20rem}"
     "code{font-size:.9em;overflow-wrap:anywhere}tr{break-inside:avoid}\n"
     "@media print{:root{--ink:#000;--muted:#444;--grid:#ccc;--paper:#fff;--link:#000;color-scheme:light}"
     "body{font-size:10pt;padding:0;max-width:none}figure svg{width:480pt}table{font-size:7.5pt}"

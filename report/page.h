@@ -36,7 +36,7 @@ int32_t report_choose_plans(struct report_data *data, struct report_plan_file ou
 /* Memory over a step, one panel a plan; and an arena map a plan. A plan that cannot be read leaves a note. */
 REMAT_MUST_CHECK report_chart_maker report_charts_of_plans;
 
-/* page_tables.c */
+/* Everything down to the table of facts, and the tables below the charts. */
 void report_page_summary(struct report_page *page);
 void report_page_tables(struct report_page *page);
 
