@@ -141,12 +141,12 @@ static void update(struct maker *m, int32_t gradient, int32_t parameter)
          5, 0, false);
 }
 
-static int32_t add(struct maker *m, int32_t a, int32_t b)
+static int32_t add(struct maker *m, int32_t a, int32_t b, enum remat_phase phase)
 {
-    int32_t sum = value(m, m->rows, columns(m, a), REMAT_ACTIVATION_GRADIENT);
+    int32_t sum = value(m, m->rows, columns(m, a), REMAT_ACTIVATION);
     task(m,
          (struct remat_task){.op = REMAT_OP_ADD,
-                             .phase = REMAT_BACKWARD,
+                             .phase = phase,
                              .inputs_count = 2,
                              .inputs = {a, b},
                              .outputs_count = 1,
@@ -269,7 +269,7 @@ void chain_graph(struct remat_task_graph *graph, int32_t blocks, int64_t rows, u
         dx = linear_backward(&m, &m.layers[2 * b + 1], dx, true);
         dx = norm_backward(&m, &m.layers[2 * b], dx, NULL);
         dx = linear_backward(&m, &m.layers[2 * b], dx, b > 0);
-        gradient = b > 0 ? add(&m, residual, dx) : -1;
+        gradient = b > 0 ? add(&m, residual, dx, REMAT_BACKWARD) : -1;
     }
     name_blocks(&m, blocks);
 }
@@ -288,6 +288,39 @@ void linear_graph(struct remat_task_graph *graph, int32_t layers, int64_t rows, 
         gradient = linear_backward(&m, &m.layers[b], gradient, b > 0);
     }
     name_blocks(&m, layers);
+}
+
+static int32_t gelu(struct maker *m, int32_t x, int32_t dy)
+{
+    int32_t out = value(m, m->rows, columns(m, x), REMAT_ACTIVATION);
+    bool backward = dy >= 0;
+    task(m,
+         (struct remat_task){.op = backward ? REMAT_OP_GELU_BWD : REMAT_OP_GELU,
+                             .phase = backward ? REMAT_BACKWARD : REMAT_FORWARD,
+                             .inputs_count = backward ? 2 : 1,
+                             .inputs = {x, backward ? dy : 0},
+                             .outputs_count = 1,
+                             .outputs = {out}},
+         12 * columns(m, x), 0, false);
+    return out;
+}
+
+void gelu_graph(struct remat_task_graph *graph, int32_t blocks, int64_t rows, uint64_t seed)
+{
+    struct maker m;
+    int32_t x = begin(&m, graph, rows, 16, seed), b, gradient;
+    for (b = 0; b < blocks; b++) {
+        m.block = b;
+        x = add(&m, gelu(&m, linear(&m, x, 16)->c, -1), x, REMAT_FORWARD);
+    }
+    gradient = loss(&m, x);
+    for (b = blocks - 1; b >= 0; b--) {
+        int32_t dx;
+        m.block = b;
+        dx = linear_backward(&m, &m.layers[b], gelu(&m, m.layers[b].c, gradient), b > 0);
+        gradient = b > 0 ? add(&m, gradient, dx, REMAT_BACKWARD) : -1;
+    }
+    name_blocks(&m, blocks);
 }
 
 void unit_chain(struct remat_task_graph *graph, int32_t layers)

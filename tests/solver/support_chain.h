@@ -27,6 +27,9 @@ void chain_graph(struct remat_task_graph *graph, int32_t blocks, int64_t rows, u
 /* Only linear layers, one a block: forward and backward values of equal size. */
 void linear_graph(struct remat_task_graph *graph, int32_t layers, int64_t rows, uint64_t seed);
 
+/* Blocks z = x + gelu(x w): in-place sums and activations, values that two tasks read. */
+void gelu_graph(struct remat_task_graph *graph, int32_t blocks, int64_t rows, uint64_t seed);
+
 /* The public unit chain: `layers` forward nodes and one more, then backward node j reads what forward node j read and
  * the gradient; every node takes 1 byte and 1 ns. */
 void unit_chain(struct remat_task_graph *graph, int32_t layers);
