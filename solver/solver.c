@@ -15,7 +15,7 @@ const struct remat_solver remat_solvers[] = {
      remat_chain_smallest},
     {NULL, NULL, NULL, NULL}};
 
-enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8 };
+enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
 {
@@ -57,15 +57,44 @@ static enum remat_status accept(const struct remat_task_graph *graph, int64_t bu
     return remat_plan_verify(graph, plan, err);
 }
 
+/* Solves for a budget and keeps the plan if its arena is smaller. */
+static enum remat_status try_smaller(struct remat_solving *solving, const struct remat_solver *solver,
+                                     const struct remat_solve_options *options, struct remat_plan *best,
+                                     struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    struct remat_plan plan = {0};
+    enum remat_status status = solver->solve(solving, options, &schedule, err);
+    if (status == REMAT_OK)
+        status = place(solving->graph, solver, &schedule, &plan, err);
+    if (status == REMAT_OK && plan.arena_bytes < best->arena_bytes) {
+        struct remat_plan worse = *best;
+        *best = plan;
+        plan = worse;
+    }
+    remat_plan_free(&plan);
+    remat_schedule_free(&schedule);
+    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
+}
+
+/* The smallest peak, placed; where placing loses bytes, a schedule with a little more live may need less in all. */
 static enum remat_status find_smallest(struct remat_solving *solving, const struct remat_solver *solver,
                                        const struct remat_solve_options *options, struct remat_plan *out,
                                        struct remat_error *err)
 {
+    struct remat_solve_options inner = *options;
     struct remat_schedule schedule = {0};
-    int64_t started = now_ns();
+    int64_t started = now_ns(), live, lost, k;
     enum remat_status status = solver->smallest(solving, options, &schedule, err);
     if (status == REMAT_OK)
         status = place(solving->graph, solver, &schedule, out, err);
+    live = out->live_peak_bytes;
+    lost = out->arena_bytes - live;
+    for (k = 0; k < SMALLER_ATTEMPTS && status == REMAT_OK && lost > 0; k++) {
+        inner.budget_bytes = live + lost * k / SMALLER_ATTEMPTS;
+        if (inner.budget_bytes < out->arena_bytes)
+            status = try_smaller(solving, solver, &inner, out, err);
+    }
     if (status == REMAT_OK)
         status = accept(solving->graph, out->arena_bytes, started, out, err);
     remat_schedule_free(&schedule);

@@ -140,23 +140,24 @@ static int64_t bytes_of(const struct remat_task_graph *graph, uint32_t values)
 
 /* Runs a task with every choice of which inputs end with it. Outputs that are present already must have been dropped;
  * those that nobody reads end here. */
-static void run(struct search *s, const struct entry *from, const struct remat_task *task)
+static void run(struct search *s, const struct entry *from, const struct remat_task *task,
+                const struct remat_option *option)
 {
     const struct remat_task_graph *graph = s->graph;
     int32_t values = graph->values_count, frontier = (int32_t)(from->state >> values), k;
     uint32_t present = from->state & ((1u << values) - 1), inputs = 0, outputs = 0, dying;
-    int64_t live;
+    int64_t live, times = task->section == REMAT_MICRO ? graph->micro_count : 1;
     for (k = 0; k < task->inputs_count; k++)
         inputs |= 1u << task->inputs[k];
     for (k = 0; k < task->outputs_count; k++)
         outputs |= 1u << task->outputs[k];
     if ((outputs & present) || !may_run(s, task, frontier, present))
         return;
-    live = graph->staging_bytes + bytes_of(graph, present | outputs) + task->options[0].scratch_bytes;
+    live = graph->staging_bytes + bytes_of(graph, present | outputs) + option->scratch_bytes;
     for (dying = inputs;; dying = (dying - 1) & inputs) {
         if (live - saved_bytes(graph, task, dying) <= s->budget) {
             uint32_t next = (uint32_t)(frontier + (task->position == frontier)) << values;
-            push(s, from->cost + task->options[0].time_ns, next | ((present | outputs) & ~dying));
+            push(s, from->cost + option->time_ns * times, next | ((present | outputs) & ~dying));
         }
         if (dying == 0)
             break;
@@ -166,7 +167,7 @@ static void run(struct search *s, const struct entry *from, const struct remat_t
 int64_t brute_force(const struct remat_task_graph *graph, int64_t budget_bytes)
 {
     struct search s = {.graph = graph, .budget = budget_bytes};
-    int32_t values = graph->values_count, t, v;
+    int32_t values = graph->values_count, t, v, k;
     int64_t best = -1;
     assert_in_range(values, 1, BRUTE_MOST_VALUES);
     assert_true(graph->order_count < 1 << (32 - BRUTE_MOST_VALUES));
@@ -181,7 +182,9 @@ int64_t brute_force(const struct remat_task_graph *graph, int64_t budget_bytes)
             if (at.state >> v & 1)
                 push(&s, at.cost, at.state & ~(1u << v));
         for (t = 0; t < graph->tasks_count; t++)
-            run(&s, &at, &graph->tasks[t]);
+            for (k = 0; k < graph->tasks[t].options_count; k++)
+                if (graph->tasks[t].options[k].numerics == graph->tasks[t].options[0].numerics)
+                    run(&s, &at, &graph->tasks[t], &graph->tasks[t].options[k]);
     }
     free(s.known);
     free(s.heap);

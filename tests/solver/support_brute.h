@@ -7,8 +7,8 @@
 
 enum { BRUTE_MOST_VALUES = 24 };
 
-/* Least cost of a schedule whose peak is at most budget_bytes, with the first option of every task; -1 if there is
- * none. At most BRUTE_MOST_VALUES values. */
+/* Least cost of a schedule whose peak is at most budget_bytes, with any options of the first one's numerics class; -1
+ * if there is none. At most BRUTE_MOST_VALUES values. */
 int64_t brute_force(const struct remat_task_graph *graph, int64_t budget_bytes);
 
 #endif
