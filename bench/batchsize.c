@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 512, MAX_COMMAND = 64, MAX_STEPS = 64, GRID_POINTS = 12, MAX_BATCH = 1 << 20 };
+enum { PATH_BYTES = 512, MAX_COMMAND = 64, MAX_STEPS = 64, GRID_POINTS = 12, MAX_BATCH = 1 << 20, MAX_SMALLEST = 64 };
 
 struct search {
     const struct remat_workload_config *workload;
     const struct remat_batchsize_config *config;
     struct remat_workload low, high; /* profiled at two batches */
     int64_t low_batch, high_batch;
+    int64_t smallest_batch; /* that the model can be built with */
     json_t *points;
 };
 
@@ -60,13 +61,14 @@ static void fit_times(const struct search *search, struct remat_task_graph *grap
     }
 }
 
-/* Lowers the batch, fits its times and solves for what the memory bound leaves. */
-static enum remat_status solve_batch(const struct search *search, int64_t batch, struct remat_workload *workload,
-                                     struct remat_plan *plan, struct remat_error *err)
+/* Lowers the batch, fits its times (once two batches are profiled) and solves for what the memory bound leaves. */
+static enum remat_status solve_batch(const struct search *search, int64_t batch, bool profiled,
+                                     struct remat_workload *workload, struct remat_plan *plan, struct remat_error *err)
 {
     struct remat_solve_options options = search->config->solve;
     REMAT_TRY(open_batch(search, batch, REMAT_TIMES_ROUGH, workload, err));
-    fit_times(search, &workload->graph, batch);
+    if (profiled)
+        fit_times(search, &workload->graph, batch);
     options.budget_bytes = search->config->memory_bytes - workload->graph.persistent_bytes;
     if (options.budget_bytes <= 0)
         return remat_fail(err, REMAT_INFEASIBLE, "parameters and optimizer state alone take %lld of %lld bytes",
@@ -99,7 +101,7 @@ static enum remat_status try_batch(struct search *search, int64_t batch, double 
 {
     struct remat_workload workload;
     struct remat_plan plan = {0};
-    enum remat_status status = solve_batch(search, batch, &workload, &plan, err);
+    enum remat_status status = solve_batch(search, batch, true, &workload, &plan, err);
     *samples_per_second = 0;
     if (status == REMAT_OK)
         *samples_per_second = 1e9 * (double)batch / (double)plan.predicted_step_ns;
@@ -110,10 +112,34 @@ static enum remat_status try_batch(struct search *search, int64_t batch, double 
     return status == REMAT_INFEASIBLE ? REMAT_OK : status;
 }
 
+/* Small images need some batch for their variances: the least of 1, 2, 4.. that the model can be built with. It must
+ * fit, which lowering tells before anything is timed. */
+static enum remat_status find_smallest(struct search *search, struct remat_error *err)
+{
+    struct remat_workload workload;
+    struct remat_plan plan = {0};
+    enum remat_status status = REMAT_USAGE;
+    int64_t batch = 0;
+    while (status == REMAT_USAGE && batch < MAX_SMALLEST) {
+        batch = batch > 0 ? 2 * batch : 1;
+        status = open_batch(search, batch, REMAT_TIMES_ROUGH, &workload, err);
+        remat_workload_close(&workload);
+    }
+    REMAT_TRY(status);
+    search->smallest_batch = batch;
+    status = solve_batch(search, batch, false, &workload, &plan, err);
+    remat_plan_free(&plan);
+    remat_workload_close(&workload);
+    if (status == REMAT_INFEASIBLE)
+        remat_error_prefix(err, "not even a batch of %lld fits into %lld bytes", (long long)batch,
+                           (long long)search->config->memory_bytes);
+    return status;
+}
+
 /* Doubles until a batch does not fit, then halves the interval. The larger neighbour of the result is infeasible. */
 static enum remat_status find_largest(struct search *search, int64_t *out, struct remat_error *err)
 {
-    int64_t fits = 0, fails = 1;
+    int64_t fits = search->smallest_batch, fails = 2 * fits;
     double speed = 1;
     while (speed > 0 && fails <= MAX_BATCH) {
         tell(search, "does it fit?", fails, 0.5);
@@ -129,21 +155,18 @@ static enum remat_status find_largest(struct search *search, int64_t *out, struc
         REMAT_TRY(try_batch(search, middle, &speed, err));
         *(speed > 0 ? &fits : &fails) = middle;
     }
-    if (fits == 0)
-        return remat_fail(err, REMAT_INFEASIBLE, "not even a batch of 1 fits into %lld bytes: %s",
-                          (long long)search->config->memory_bytes,
-                          json_string_value(json_object_get(json_array_get(search->points, 0), "message")));
     *out = fits;
     return REMAT_OK;
 }
 
-/* A geometric grid, then the neighbourhood of its best point. */
+/* The fastest of an even grid of batches. */
 static enum remat_status find_best(struct search *search, int64_t largest, int64_t *out, struct remat_error *err)
 {
     double best_speed = 0, speed;
     int64_t step = largest / GRID_POINTS > 0 ? largest / GRID_POINTS : 1;
+    int64_t first = step > search->smallest_batch ? step : search->smallest_batch;
     *out = largest;
-    for (int64_t batch = step; batch <= largest; batch += step) {
+    for (int64_t batch = first; batch <= largest; batch += step) {
         tell(search, "how fast?", batch, 0.7);
         REMAT_TRY(try_batch(search, batch, &speed, err));
         if (speed > best_speed) {
@@ -199,7 +222,7 @@ static enum remat_status confirm(struct search *search, int64_t batch, double *s
     json_t *point = NULL;
     enum remat_status status;
     tell(search, "running", batch, 0.9);
-    REMAT_TRY_GOTO(solve_batch(search, batch, &workload, &plan, err), done);
+    REMAT_TRY_GOTO(solve_batch(search, batch, true, &workload, &plan, err), done);
     snprintf(path, sizeof path, "%s/plans/batch-%lld.json", search->config->folder, (long long)batch);
     REMAT_TRY_GOTO(remat_save_plan(path, &workload.graph, &plan, err), done);
     point = describe_point(batch, &workload, &plan, REMAT_OK, err);
@@ -240,6 +263,7 @@ static enum remat_status run_search(struct search *search, struct remat_batchsiz
 {
     double ignored;
     char path[PATH_BYTES];
+    REMAT_TRY(find_smallest(search, err));
     snprintf(path, sizeof path, "%s/plans", search->config->folder);
     REMAT_TRY(remat_make_folders(path, err));
     tell(search, "profiling", search->low_batch, 0);

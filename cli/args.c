@@ -1,7 +1,6 @@
 #include "cli/args.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,10 +106,12 @@ static const struct option *find_option(const struct cli_command *command, const
 static enum remat_status parse_number(const struct option *option, const char *text, double *out,
                                       struct remat_error *err)
 {
+    /* Whole numbers are plain digits: 0x10 and 1e3 are more likely slips than numbers. */
+    const char *allowed = option->kind == INTEGER ? "-0123456789" : "+-.eE0123456789";
     char *end;
     errno = 0;
     *out = strtod(text, &end);
-    if (end == text || *end || errno || !isfinite(*out) || (option->kind == INTEGER && *out != floor(*out)))
+    if (end == text || *end || errno || strspn(text, allowed) != strlen(text))
         return remat_fail(err, REMAT_USAGE, "--%s: expected %s number, found \"%s\"", option->name,
                           option->kind == INTEGER ? "a whole" : "a", text);
     if (*out < option->minimum || *out > option->maximum)

@@ -82,7 +82,8 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
 const struct cli_command cli_check = {"check",
                                       "[--json]",
                                       "Shows this machine: libraries, versions, instruction set, memory, peaks",
-                                      "Exits 0 if a model can be trained here.\n",
+                                      "Exits 0 if a model can be trained here.\n\n"
+                                      "example:\n  remat check\n",
                                       "json",
                                       0,
                                       0,

@@ -39,7 +39,8 @@ const struct cli_command cli_models = {
     "[--json]",
     "Lists the models that can be trained, with parameter counts",
     "Image models take --batch --image --classes --stem; text models --batch --seq --vocab --dropout,\n"
-    "and --layers --width --heads for any size.\n",
+    "and --layers --width --heads for any size.\n\n"
+    "example:\n  remat models\n",
     "json",
     0,
     0,

@@ -14,7 +14,8 @@ const struct cli_command cli_report = {
     "report",
     "DIR",
     "Draws the charts and index.html from the recorded data",
-    "DIR is the folder of a sweep, a batch-size test or a training run; whatever data it holds is drawn.\n",
+    "DIR is the folder of a sweep, a batch-size test or a training run; whatever data it holds is drawn.\n\n"
+    "example:\n  remat report out/sweep\n",
     "",
     1,
     1,

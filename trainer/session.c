@@ -155,6 +155,11 @@ static enum remat_status save_plan(const struct remat_session *run, struct remat
     json_t *json = remat_plan_to_json(&run->plan);
     char *path = NULL;
     enum remat_status status = remat_format_path(&path, err, "%s/plan.json", run->config->folder);
+    /* with the graph, so that it can be explained, drawn and run again without anything else */
+    if (json && json_object_set_new(json, "graph", remat_task_graph_to_json(&run->workload.graph)) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
     if (status == REMAT_OK)
         status = json ? remat_json_save(path, json, err)
                       : remat_fail(err, REMAT_OUT_OF_MEMORY, "out of host memory for the plan's JSON");
