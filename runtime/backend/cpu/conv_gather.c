@@ -19,7 +19,8 @@ struct layout {
     int64_t block_panels, blocks; /* panels that pixels pass by together */
     int64_t cost, chunks;         /* of all pixels; parts of about equal cost that they are divided into */
     int64_t weights_bytes, pointers_bytes;
-    bool stream; /* the target is too large for the caches */
+    int64_t group_tiles; /* tiles that a panel passes by while it is in the first-level cache */
+    bool stream;         /* the target is too large for the caches */
 };
 
 /* One thread's view of a run. */
@@ -29,10 +30,12 @@ struct worker {
     const float *source, *weights;
     float *target;
     float *packed;
-    const float **left; /* [row positions][tile rows] */
+    const float **left; /* [tile of a group][row positions][tile rows] */
     struct remat_turn turn;
 };
 
+/* A panel of at most 16 KiB stays in the first-level cache while a group of tiles, at most 64 KiB of source, passes. */
+enum { PANEL_ELEMENTS = 4096, GROUP_ELEMENTS = 16384, MAX_GROUP_TILES = 16 };
 /* Results larger than this (16 MiB) are not kept in the caches. */
 enum { STREAM_ELEMENTS = 4 * 1024 * 1024 };
 
@@ -86,7 +89,12 @@ static struct layout layout_make(const struct remat_gather *gather)
         gather->target_channels % columns == 0 && layout.block_panels == layout.panels &&
         gather->shape.n * gather->target_size[0] * gather->target_size[1] * gather->target_channels >= STREAM_ELEMENTS;
     layout.weights_bytes = remat_align_up(layout.panels * layout.panel_elements * (int64_t)sizeof(float));
-    layout.pointers_bytes = remat_align_up(gather->axes[0].positions_count * rows * (int64_t)sizeof(float *));
+    if (layout.panel_elements <= PANEL_ELEMENTS)
+        layout.group_tiles = remat_at_least(remat_at_most(GROUP_ELEMENTS / (depth * rows + 1), MAX_GROUP_TILES), 1);
+    else
+        layout.group_tiles = 1;
+    layout.pointers_bytes =
+        remat_align_up(layout.group_tiles * gather->axes[0].positions_count * rows * (int64_t)sizeof(float *));
     return layout;
 }
 
@@ -143,26 +151,31 @@ static float *locate_pixel(const struct worker *worker, const struct region *reg
                                 gather->target_channels;
 }
 
-/* A tile of pixels times the panels panel0 .. panel1. */
-static void multiply_tile(const struct worker *worker, const struct region *region, int64_t tile, int64_t panel0,
-                          int64_t panel1)
+/* A group of tiles times the panels panel0 .. panel1. */
+static void multiply_group(const struct worker *worker, const struct region *region, int64_t tile, int64_t tiles,
+                           int64_t panel0, int64_t panel1)
 {
     const struct remat_gather *gather = worker->gather;
     const struct remat_gemm_kernels *kernels = worker->layout.kernels;
     int64_t step = gather->axes[1].positions_count * gather->source_channels * kernels->columns;
     int64_t first = region->columns->first * gather->source_channels * kernels->columns + region->rows->first * step;
     int64_t length = region->columns->positions * gather->source_channels;
-    int64_t pixel = tile * kernels->rows;
-    int32_t height = (int32_t)remat_at_most(kernels->rows, region->pixels - pixel);
-    float *rows[REMAT_TILE_MAX_ROWS];
-    struct remat_tile_out out = {.out = rows, .alpha = 1.0f, .stream = worker->layout.stream};
-    for (int32_t i = 0; i < height; i++)
-        rows[i] = locate_pixel(worker, region, pixel + i, worker->left + i);
+    int64_t left_step = region->rows->positions * kernels->rows, pixel = tile * kernels->rows;
+    float *rows[MAX_GROUP_TILES * REMAT_TILE_MAX_ROWS];
+    struct remat_tile_out out = {.alpha = 1.0f, .stream = worker->layout.stream};
+    int64_t pixels = remat_at_most(tiles * kernels->rows, region->pixels - pixel);
+    for (int64_t i = 0; i < pixels; i++)
+        rows[i] =
+            locate_pixel(worker, region, pixel + i, worker->left + i / kernels->rows * left_step + i % kernels->rows);
     for (int64_t panel = panel0; panel < panel1; panel++) {
         out.column = panel * kernels->columns;
         out.columns = (int32_t)remat_at_most(kernels->columns, gather->target_channels - out.column);
-        kernels->by_rows(height, region->rows->positions, length, worker->left,
-                         worker->packed + panel * worker->layout.panel_elements + first, step, &out);
+        for (int64_t i = 0; i < tiles; i++) {
+            out.out = rows + i * kernels->rows;
+            kernels->by_rows((int32_t)remat_at_most(kernels->rows, pixels - i * kernels->rows), region->rows->positions,
+                             length, worker->left + i * left_step,
+                             worker->packed + panel * worker->layout.panel_elements + first, step, &out);
+        }
     }
 }
 
@@ -171,13 +184,15 @@ static void multiply_chunk(const struct worker *worker, int64_t panel0, int64_t 
                            int64_t cost_end)
 {
     const struct remat_gather *gather = worker->gather;
+    int64_t group = worker->layout.group_tiles;
     for (int32_t i = 0; i < gather->axes[0].spans_count; i++) {
         for (int32_t j = 0; j < gather->axes[1].spans_count; j++) {
             struct region region = region_at(gather, i, j, worker->layout.kernels->rows);
             int64_t begin = cost_begin <= 0 ? 0 : remat_units(cost_begin, region.tile_cost);
             int64_t end = cost_end <= 0 ? 0 : remat_units(cost_end, region.tile_cost);
-            for (int64_t tile = begin; tile < remat_at_most(end, region.tiles); tile++)
-                multiply_tile(worker, &region, tile, panel0, panel1);
+            end = remat_at_most(end, region.tiles);
+            for (int64_t tile = begin; tile < end; tile += group)
+                multiply_group(worker, &region, tile, remat_at_most(group, end - tile), panel0, panel1);
             cost_begin -= region.tiles * region.tile_cost;
             cost_end -= region.tiles * region.tile_cost;
         }

@@ -125,26 +125,24 @@ static void pack_item(const struct worker *worker, int64_t item)
         pack_forward(worker, item / parts, item % parts * 16);
 }
 
-/* target[point] = source[point] weights[point] for `tiles` tiles. */
+/* target[point] = source[point] weights[point] for `tiles` tiles; a panel of weights serves all of them. */
 static void multiply_point(const struct worker *worker, int64_t point, int64_t tiles)
 {
     const struct job *job = worker->job;
-    int64_t rows = job->gemm->rows;
-    const float *source = worker->source + point * tiles * job->source.channels;
-    float *target = worker->target + point * tiles * job->target.channels;
-    const float *left[REMAT_TILE_MAX_ROWS];
-    float *to[REMAT_TILE_MAX_ROWS];
-    struct remat_tile_out out = {.out = to, .alpha = 1.0f};
-    for (int64_t t = 0; t < tiles; t += rows) {
-        int32_t height = (int32_t)remat_at_most(rows, tiles - t);
-        for (int32_t i = 0; i < height; i++) {
-            left[i] = source + (t + i) * job->source.channels;
-            to[i] = target + (t + i) * job->target.channels;
-        }
-        for (int64_t panel = 0; panel < job->panels; panel++) {
-            out.column = panel * job->gemm->columns;
-            out.columns = (int32_t)remat_at_most(job->gemm->columns, job->target.channels - out.column);
-            job->gemm->by_rows(height, 1, job->source.channels, left,
+    int64_t rows = job->gemm->rows, from_step = job->source.channels, to_step = job->target.channels;
+    const float *source = worker->source + point * tiles * from_step, *left[BLOCK_TILES];
+    float *to[BLOCK_TILES];
+    struct remat_tile_out out = {.alpha = 1.0f};
+    for (int64_t t = 0; t < tiles; t++) {
+        left[t] = source + t * from_step;
+        to[t] = worker->target + (point * tiles + t) * to_step;
+    }
+    for (int64_t panel = 0; panel < job->panels; panel++) {
+        out.column = panel * job->gemm->columns;
+        out.columns = (int32_t)remat_at_most(job->gemm->columns, to_step - out.column);
+        for (int64_t t = 0; t < tiles; t += rows) {
+            out.out = to + t;
+            job->gemm->by_rows((int32_t)remat_at_most(rows, tiles - t), 1, from_step, left + t,
                                job->packed + (point * job->panels + panel) * job->panel_elements, 0, &out);
         }
     }
