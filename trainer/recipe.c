@@ -47,7 +47,7 @@ const struct remat_recipe remat_recipes[] = {
         .beta2 = 0.99f,
         .epsilon = 1e-8f,
         .weight_decay = 0.1f,
-        .rate = {.kind = REMAT_RATE_COSINE, .peak = 1e-3, .floor = 1e-4, .warmup_steps = 100},
+        .rate = {.kind = REMAT_RATE_COSINE, .peak = 3e-3, .floor = 1e-4, .warmup_steps = 100},
         .batch = 12,
         .steps = 2000,
     },

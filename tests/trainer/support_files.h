@@ -7,6 +7,8 @@
 
 enum { TEST_PATH_BYTES = 512 };
 
+/* Puts later test folders into memory where the system has /dev/shm: for tests that sync often and write little. */
+void test_prefer_memory(void);
 /* A new empty folder under the system's temporary folder; the caller removes it with test_remove_folder. */
 void test_make_folder(char path[TEST_PATH_BYTES]);
 /* Removes a folder and all in it. */

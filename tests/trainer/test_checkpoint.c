@@ -335,5 +335,6 @@ int main(void)
         cmocka_unit_test(a_limit_on_file_sizes_leaves_the_old_checkpoint),
         cmocka_unit_test(left_over_folders_are_removed),
     };
+    test_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

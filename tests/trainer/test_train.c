@@ -365,5 +365,6 @@ int main(void)
         cmocka_unit_test(evaluation_of_checkpoints_matches_training),
         cmocka_unit_test(impossible_runs_are_refused_before_step_0),
     };
+    test_prefer_memory();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
