@@ -88,9 +88,9 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
                                      const struct remat_solver *solver, struct remat_solve_options options, json_t *out,
                                      struct remat_error *err)
 {
-    struct remat_plan smallest = {0}, largest = {0};
+    struct remat_plan smallest = {0}, largest = {0}, plans[15] = {0};
+    int64_t low, high, budgets[15];
     const struct remat_solver *keep_all;
-    int64_t low, high;
     enum remat_status status;
     options.budget_bytes = INT64_MAX;
     REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
@@ -101,15 +101,16 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
     high = largest.arena_bytes;
     remat_plan_free(&smallest);
     remat_plan_free(&largest);
-    for (int32_t i = 0; i < 15 && status == REMAT_OK; i++) {
-        struct remat_plan plan = {0};
-        options.budget_bytes = i == 14 ? high : low + (high - low) / 14 * i;
-        status = remat_solve(graph, solver, &options, &plan, err);
+    for (int32_t i = 0; i < 15; i++)
+        budgets[i] = i == 14 ? high : low + (high - low) / 14 * i;
+    if (status == REMAT_OK)
+        status = remat_solve_curve(graph, solver, &options, budgets, 15, plans, err);
+    for (int32_t i = 0; i < 15; i++) {
         if (status == REMAT_OK && !args->json)
-            print_summary(&plan);
+            print_summary(&plans[i]);
         if (status == REMAT_OK)
-            json_array_append_new(out, summary(&plan));
-        remat_plan_free(&plan);
+            json_array_append_new(out, summary(&plans[i]));
+        remat_plan_free(&plans[i]);
     }
     return status;
 }
