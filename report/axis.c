@@ -84,7 +84,7 @@ const char *report_axis_tick_text(const struct report_axis *axis, double value, 
 
 struct report_unit report_bytes_unit(double largest_bytes)
 {
-    if (largest_bytes >= 10 * 1073741824.0)
+    if (largest_bytes >= 4 * 1073741824.0)
         return (struct report_unit){"GiB", 1073741824.0};
     if (largest_bytes >= 1048576.0)
         return (struct report_unit){"MiB", 1048576.0};

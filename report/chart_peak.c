@@ -54,7 +54,7 @@ enum remat_status report_chart_peak(struct report_page *page, struct remat_error
     struct report_unit unit = report_bytes_unit(largest_bytes(sweep));
     struct report_series series[SERIES_COUNT] = {
         [EQUAL] = {.label = "peak = budget", .colour = REPORT_MUTED, .stroke = REPORT_THIN},
-        [REFERENCE] = {.label = sweep->reference_name, .colour = REPORT_ORANGE, .marker = REPORT_SQUARE},
+        [REFERENCE] = {.label = sweep->reference_name, .colour = REPORT_PURPLE, .marker = REPORT_SQUARE},
         [PLANNED] = {.label = "planned", .colour = REPORT_BLUE, .marker = REPORT_RING},
         [MEASURED] = {.label = "measured", .colour = REPORT_VERMILLION, .marker = REPORT_PLUS},
     };

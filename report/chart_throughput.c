@@ -27,7 +27,6 @@ static enum remat_status fill_memory(struct report_data *data, struct report_uni
     const struct report_batchsize *sizes = &data->batchsize;
     REMAT_TRY(report_marks(data, sizes->points_count, &series[PLANNED], err));
     REMAT_TRY(report_marks(data, sizes->points_count, &series[MEASURED_PEAK], err));
-    REMAT_TRY(report_marks(data, 2, &series[LIMIT], err));
     for (int32_t i = 0; i < sizes->points_count; i++) {
         const struct report_batch *point = &sizes->points[i];
         if (!point->ok)
@@ -38,10 +37,17 @@ static enum remat_status fill_memory(struct report_data *data, struct report_uni
                         (point->persistent_bytes + point->measured_peak_bytes) / unit.size);
     }
     report_sort_marks(&series[PLANNED]);
-    report_add_mark(&series[LIMIT], 0, sizes->memory_bytes / unit.size);
-    if (series[PLANNED].count > 0)
-        report_add_mark(&series[LIMIT], 1.04 * series[PLANNED].marks[series[PLANNED].count - 1].x,
-                        sizes->memory_bytes / unit.size);
+    return REMAT_OK;
+}
+
+/* A line across the whole panel. */
+static enum remat_status draw_limit(struct report_data *data, struct report_panel *panel, struct report_series *limit,
+                                    double memory, struct remat_error *err)
+{
+    REMAT_TRY(report_marks(data, 2, limit, err));
+    report_axis_include(&panel->y, memory);
+    report_add_mark(limit, 0, memory);
+    report_add_mark(limit, 2 * panel->x.high, memory);
     return REMAT_OK;
 }
 
@@ -50,13 +56,13 @@ enum remat_status report_chart_throughput(struct report_page *page, struct remat
     const struct report_batchsize *sizes = &page->data->batchsize;
     struct report_unit unit = report_bytes_unit(sizes->memory_bytes);
     struct report_series speed[SPEED_SERIES] = {
-        [PREDICTED] = {.label = "predicted", .colour = REPORT_BLUE, .marker = REPORT_RING, .stroke = REPORT_SOLID},
-        [MEASURED] = {.label = "measured", .colour = REPORT_VERMILLION, .marker = REPORT_PLUS},
+        [PREDICTED] = {.label = "predicted", .colour = REPORT_BLUE, .marker = REPORT_DOT, .stroke = REPORT_SOLID},
+        [MEASURED] = {.label = "measured", .colour = REPORT_VERMILLION, .marker = REPORT_RING},
     };
     struct report_series memory[MEMORY_SERIES] = {
         [LIMIT] = {.label = "memory allowed", .colour = REPORT_INK, .stroke = REPORT_DASHED},
-        [PLANNED] = {.label = "predicted", .colour = REPORT_BLUE, .marker = REPORT_RING, .stroke = REPORT_SOLID},
-        [MEASURED_PEAK] = {.label = "measured", .colour = REPORT_VERMILLION, .marker = REPORT_PLUS},
+        [PLANNED] = {.label = "predicted", .colour = REPORT_BLUE, .marker = REPORT_DOT, .stroke = REPORT_SOLID},
+        [MEASURED_PEAK] = {.label = "measured", .colour = REPORT_VERMILLION, .marker = REPORT_RING},
     };
     struct report_chart chart = {.name = "throughput",
                                  .title = "Throughput and batch size",
@@ -80,6 +86,7 @@ enum remat_status report_chart_throughput(struct report_page *page, struct remat
     report_axis_include(&chart.panels[1].y, 0);
     report_panel_include_series(&chart.panels[0]);
     report_panel_include_series(&chart.panels[1]);
+    REMAT_TRY(draw_limit(page->data, &chart.panels[1], &memory[LIMIT], sizes->memory_bytes / unit.size, err));
     return report_page_chart(page, &chart,
                              "Each batch size has the fastest plan found for the memory that parameters and optimizer "
                              "state leave. Measured marks are runs of the best and of the largest batch.",

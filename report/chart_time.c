@@ -23,8 +23,8 @@ static int32_t list_solvers(const struct report_sweep *sweep, const char *names[
 static enum remat_status fill_predicted(struct report_data *data, const char *solver, struct report_unit unit,
                                         struct report_series *series, struct remat_error *err)
 {
-    static const enum report_colour colours[MAX_SOLVERS] = {REPORT_BLUE,   REPORT_ORANGE, REPORT_GREEN,
-                                                            REPORT_PURPLE, REPORT_SKY,    REPORT_YELLOW};
+    static const enum report_colour colours[MAX_SOLVERS] = {REPORT_BLUE, REPORT_ORANGE, REPORT_GREEN,
+                                                            REPORT_SKY,  REPORT_GREY,   REPORT_YELLOW};
     const struct report_sweep *sweep = &data->sweep;
     const char *label;
     const char *names[MAX_SOLVERS] = {0};
@@ -124,7 +124,7 @@ enum remat_status report_chart_time(struct report_page *page, struct remat_error
     char x_label[64];
     struct report_series series[SERIES_COUNT] = {
         [BOUND] = {.label = "lower bound", .colour = REPORT_INK, .stroke = REPORT_DASHED},
-        [REFERENCE] = {.label = sweep->reference_name, .colour = REPORT_ORANGE, .marker = REPORT_SQUARE},
+        [REFERENCE] = {.label = sweep->reference_name, .colour = REPORT_PURPLE, .marker = REPORT_SQUARE},
         [KEEP_ALL] = {.label = "keep-all", .colour = REPORT_INK, .marker = REPORT_DIAMOND},
         [MEASURED] = {.colour = REPORT_VERMILLION, .marker = REPORT_DOT},
     };

@@ -44,7 +44,7 @@ static enum remat_status fill_steps(struct report_data *data, double per_epoch, 
         report_add_mark(rate, x, rates);
     }
     if (group > 1)
-        REMAT_TRY(remat_pool_printf(&data->pool, &loss->label, err, "training, mean of %d steps", group));
+        REMAT_TRY(remat_pool_printf(&data->pool, &loss->label, err, "training, mean of %d logged steps", group));
     return REMAT_OK;
 }
 
@@ -133,7 +133,7 @@ enum remat_status report_chart_training(struct report_page *page, struct remat_e
         [TEST_ACCURACY] = {.label = "test", .colour = REPORT_VERMILLION, .stroke = REPORT_SOLID},
         [EVALUATED] = {.label = "test, evaluated from checkpoints", .colour = REPORT_INK, .marker = REPORT_RING},
     };
-    struct report_series rate = {.label = "learning rate", .colour = REPORT_GREEN, .stroke = REPORT_SOLID};
+    struct report_series rate = {.colour = REPORT_GREEN, .stroke = REPORT_SOLID};
     struct report_chart chart = {.name = "training", .title = "Training", .width = REPORT_CHART_WIDTH};
     REMAT_TRY(fill_steps(page->data, per_epoch, &loss[STEP_LOSS], &rate, err));
     REMAT_TRY(fill_epochs(page->data, per_epoch, loss, accuracy, &rate, err));
