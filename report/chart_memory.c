@@ -77,7 +77,7 @@ static void paint_repeats(const struct report_canvas *canvas, const struct repor
         double left = report_panel_x(panel, timeline->start_ns[i] / painting->time_unit);
         double right = report_panel_x(panel, timeline->start_ns[i + 1] / painting->time_unit);
         if (timeline->repeats[i])
-            cairo_rectangle(canvas->cairo, left, panel->box.top - 5, right - left, 4);
+            cairo_rectangle(canvas->cairo, left, panel->box.top - 5, fmax(right - left, 0.6), 4);
     }
     cairo_fill(canvas->cairo);
 }

@@ -8,19 +8,24 @@ enum { MARKS_LIMIT = 600 };
 enum { STEP_LOSS, TRAIN_LOSS, TEST_LOSS, LOSS_SERIES };
 enum { TRAIN_ACCURACY, TEST_ACCURACY, EVALUATED, ACCURACY_SERIES };
 
-/* Steps of an epoch, or 0 if x counts steps. */
+/* Steps of an epoch, or 0 if x counts steps: when no epoch was completed. */
 static double steps_per_epoch(const struct report_training *training)
 {
+    const json_t *told = json_object_get(training->start, "steps_per_epoch");
+    double steps = json_is_number(told) ? json_number_value(told) : 0;
     const struct report_epoch *last;
     if (training->epochs_count == 0)
         return 0;
     last = &training->epochs[training->epochs_count - 1];
-    return last->epoch > 0 && last->step > 0 ? last->step / last->epoch : 0;
+    if (!(last->epoch > 0 && last->step > 0))
+        return 0;
+    steps = steps > 0 ? steps : last->step / last->epoch;
+    return last->step >= steps ? steps : 0;
 }
 
-static double x_of(double epoch, double step, double per_epoch)
+static double x_of(double step, double per_epoch)
 {
-    return per_epoch > 0 ? epoch : step;
+    return per_epoch > 0 ? step / per_epoch : step;
 }
 
 /* Means of groups of equal size of the steps' losses or rates. */
@@ -33,15 +38,14 @@ static enum remat_status fill_steps(struct report_data *data, double per_epoch, 
     REMAT_TRY(report_marks(data, training->steps_count, rate, err));
     for (int32_t first = 0; first < training->steps_count; first += group) {
         int32_t end = first + group < training->steps_count ? first + group : training->steps_count;
-        double step = 0, losses = 0, rates = 0, x;
+        double step = 0, losses = 0, rates = 0;
         for (int32_t i = first; i < end; i++) {
             step += training->steps[i].step / (end - first);
             losses += training->steps[i].loss / (end - first);
             rates += training->steps[i].learning_rate / (end - first);
         }
-        x = per_epoch > 0 ? step / per_epoch : step;
-        report_add_mark(loss, x, losses);
-        report_add_mark(rate, x, rates);
+        report_add_mark(loss, x_of(step, per_epoch), losses);
+        report_add_mark(rate, x_of(step, per_epoch), rates);
     }
     if (group > 1)
         REMAT_TRY(remat_pool_printf(&data->pool, &loss->label, err, "training, mean of %d logged steps", group));
@@ -62,7 +66,7 @@ static enum remat_status fill_epochs(struct report_data *data, double per_epoch,
         REMAT_TRY(report_marks(data, training->epochs_count, rate, err));
     for (int32_t i = 0; i < training->epochs_count; i++) {
         const struct report_epoch *epoch = &training->epochs[i];
-        double x = x_of(epoch->epoch, epoch->step, per_epoch);
+        double x = isfinite(epoch->step) ? x_of(epoch->step, per_epoch) : epoch->epoch;
         report_add_mark(&loss[TRAIN_LOSS], x, epoch->train_loss);
         report_add_mark(&loss[TEST_LOSS], x, epoch->test_loss);
         report_add_mark(&accuracy[TRAIN_ACCURACY], x, 100 * epoch->train_accuracy);

@@ -192,7 +192,7 @@ static void title(struct report_page *page)
     const char *what = data->sweep_json ? "budget sweep" : data->batchsize_json ? "batch size" : "training";
     const char *model = member_text(json_object_get(file, "model"), "name");
     if (!model[0])
-        model = member_text(config, "model");
+        model = member_text(json_object_get(config, "model"), "name");
     report_html_text(&page->html, model[0] ? model : "remat");
     report_html_raw(&page->html, ": %s", what);
 }

@@ -70,7 +70,8 @@ static void draw_stroke(const struct report_canvas *canvas, const struct report_
 {
     bool pen_down = false;
     cairo_save(canvas->cairo);
-    cairo_rectangle(canvas->cairo, panel->box.left, panel->box.top, panel->box.width, panel->box.height);
+    cairo_rectangle(canvas->cairo, panel->box.left - 1, panel->box.top - 1, panel->box.width + 2,
+                    panel->box.height + 2); /* a line on the edge keeps its width */
     cairo_clip(canvas->cairo);
     set_stroke(canvas, series);
     for (int32_t i = 0; i < series->count; i++) {

@@ -9,7 +9,7 @@
 static const char START[] =
     "{\"event\": \"start\", \"step\": 0, \"steps_per_epoch\": 100, \"planned_peak_bytes\": 104857600, "
     "\"budget_bytes\": 115343360, \"persistent_bytes\": 3145728, \"parameters\": 11689512, \"solver\": \"chain\", "
-    "\"device\": \"some device\", \"config\": {\"model\": \"resnet18\"}}\n";
+    "\"device\": \"some device\", \"config\": {\"model\": {\"name\": \"resnet18\"}}}\n";
 
 static void write_steps(FILE *log, int count)
 {
@@ -73,6 +73,16 @@ static void test_steps_without_epochs(void **state)
     folder_report(*state, REMAT_OK);
     check_chart(*state, "training");
     expect_on_page(*state, "<h2>Epochs</h2>", false);
+}
+
+/* A run that stopped within its first epoch is drawn over steps. */
+static void test_part_of_an_epoch(void **state)
+{
+    write_log(*state, 40, 0,
+              "{\"event\": \"epoch\", \"epoch\": 1, \"step\": 40, \"train_loss\": 2.0, \"test_loss\": 2.1}\n");
+    folder_report(*state, REMAT_OK);
+    check_chart(*state, "training");
+    expect_on_page(*state, "<td>2.0000</td><td>&ndash;</td><td>2.1000</td>", true);
 }
 
 static void test_single_step(void **state)
@@ -148,6 +158,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
     const struct CMUnitTest tests[] = {TEST(test_epochs),
                                        TEST(test_steps_without_epochs),
+                                       TEST(test_part_of_an_epoch),
                                        TEST(test_single_step),
                                        TEST(test_many_steps_stay_small),
                                        TEST(test_half_a_line_at_the_end),
