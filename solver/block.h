@@ -11,10 +11,9 @@
 
 /* What happens to an inner value that backward needs. */
 enum remat_treatment {
-    REMAT_AGAIN,     /* made again for each use */
-    REMAT_HELD,      /* made again at its first use, then held to the end of the block's backward part */
-    REMAT_KEPT,      /* kept from the forward pass */
-    REMAT_TREATMENTS /* their number */
+    REMAT_AGAIN, /* made again for each use */
+    REMAT_HELD,  /* made again at its first use, then held to the end of the block's backward part */
+    REMAT_KEPT,  /* kept from the forward pass */
 };
 
 struct remat_block_model {
