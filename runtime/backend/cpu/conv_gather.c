@@ -151,6 +151,18 @@ static float *locate_pixel(const struct worker *worker, const struct region *reg
                                 gather->target_channels;
 }
 
+/* Brings the pixels that follow a tile's by `ahead` pixels towards the second-level cache. With one kernel position
+ * each pixel is needed once, and too short for the processor to foresee the next. Beyond the image it does nothing. */
+static void prefetch_ahead(const struct worker *worker, const float *const *left, int32_t height, int64_t ahead)
+{
+    const struct remat_gather *gather = worker->gather;
+    int64_t distance = ahead * gather->axes[1].source_step * gather->source_channels;
+    for (int32_t i = 0; i < height; i++)
+        for (int64_t c = 0; c < gather->source_channels; c += REMAT_ALIGNMENT / (int64_t)sizeof(float))
+            __builtin_prefetch(
+                (const char *)((uintptr_t)left[i] + (uintptr_t)((distance + c) * (int64_t)sizeof(float))), 0, 2);
+}
+
 /* A group of tiles times the panels panel0 .. panel1. */
 static void multiply_group(const struct worker *worker, const struct region *region, int64_t tile, int64_t tiles,
                            int64_t panel0, int64_t panel1)
@@ -171,9 +183,11 @@ static void multiply_group(const struct worker *worker, const struct region *reg
         out.column = panel * kernels->columns;
         out.columns = (int32_t)remat_at_most(kernels->columns, gather->target_channels - out.column);
         for (int64_t i = 0; i < tiles; i++) {
+            int32_t height = (int32_t)remat_at_most(kernels->rows, pixels - i * kernels->rows);
             out.out = rows + i * kernels->rows;
-            kernels->by_rows((int32_t)remat_at_most(kernels->rows, pixels - i * kernels->rows), region->rows->positions,
-                             length, worker->left + i * left_step,
+            if (panel == panel0 && region->rows->positions == 1 && region->columns->positions == 1)
+                prefetch_ahead(worker, worker->left + i * left_step, height, tiles * kernels->rows);
+            kernels->by_rows(height, region->rows->positions, length, worker->left + i * left_step,
                              worker->packed + panel * worker->layout.panel_elements + first, step, &out);
         }
     }
@@ -215,7 +229,7 @@ static void work(struct worker *worker)
     int64_t items = worker->layout.blocks * worker->layout.chunks, item;
     while ((item = remat_turn_take(&worker->turn, units)) >= 0)
         pack_unit(worker, item);
-    remat_turn_finish(&worker->turn, units);
+    remat_turn_finish(&worker->turn);
     while ((item = remat_turn_take(&worker->turn, items)) >= 0)
         multiply_item(worker, item);
     if (worker->layout.stream)
@@ -230,11 +244,10 @@ void remat_gather_run(const struct remat_gather *gather, const float *source, co
     shared.layout = layout_make(gather);
     shared.packed = scratch;
     shared.turn.queue = &queue;
+    remat_queue_init(&queue, gather->device->threads);
 #pragma omp parallel num_threads(gather->device->threads)
     {
         struct worker worker = shared;
-#pragma omp single
-        remat_queue_init(&queue, omp_get_num_threads());
         worker.left = (const float **)((char *)scratch + worker.layout.weights_bytes +
                                        omp_get_thread_num() * worker.layout.pointers_bytes);
         work(&worker);

@@ -123,10 +123,10 @@ static void work(struct worker *worker)
             remat_units(group1 - group0, job->block_n) * remat_units(job->gemm.m, TILES_AT_ONCE * job->kernels->rows);
         while ((item = remat_turn_take(&worker->turn, panels)) >= 0)
             pack_panel(worker, group0 + item * columns, worker->group + item * columns * job->gemm.k);
-        remat_turn_finish(&worker->turn, panels);
+        remat_turn_finish(&worker->turn);
         while ((item = remat_turn_take(&worker->turn, items)) >= 0)
             multiply_item(worker, item, group0, group1);
-        remat_turn_finish(&worker->turn, items);
+        remat_turn_finish(&worker->turn);
     }
 }
 
@@ -145,15 +145,11 @@ void remat_gemm_run(const struct remat_device *device, const struct remat_gemm *
     job.a = a;
     job.b = b;
     job.c = c;
+    remat_queue_init(&queue, threads);
     if (threads == 1) {
-        remat_queue_init(&queue, 1);
         start(&job, &queue, 0, scratch);
         return;
     }
 #pragma omp parallel num_threads(threads)
-    {
-#pragma omp single
-        remat_queue_init(&queue, omp_get_num_threads());
-        start(&job, &queue, omp_get_thread_num(), scratch);
-    }
+    start(&job, &queue, omp_get_thread_num(), scratch);
 }

@@ -176,7 +176,7 @@ static void work(struct worker *worker)
     memset(worker->zeros, 0, (size_t)job->source.channels * sizeof(float));
     while ((item = remat_turn_take(&worker->turn, units)) >= 0)
         pack_item(worker, item);
-    remat_turn_finish(&worker->turn, units);
+    remat_turn_finish(&worker->turn);
     while ((item = remat_turn_take(&worker->turn, job->blocks)) >= 0)
         block_item(worker, item);
 }
@@ -190,6 +190,7 @@ void remat_winograd_run(const struct remat_device *device, const struct remat_co
     job.weights = weights;
     job.to = target;
     job.packed = scratch;
+    remat_queue_init(&queue, device->threads);
 #pragma omp parallel num_threads(device->threads)
     {
         char *own = (char *)scratch + job.weights_bytes +
@@ -198,8 +199,6 @@ void remat_winograd_run(const struct remat_device *device, const struct remat_co
         worker.target = (float *)(own + job.source_bytes);
         worker.zeros = (float *)(own + job.source_bytes + job.target_bytes);
         worker.unread = worker.zeros + job.source.channels;
-#pragma omp single
-        remat_queue_init(&queue, omp_get_num_threads());
         work(&worker);
     }
 }

@@ -107,10 +107,10 @@ static void work(struct worker *worker)
         int64_t tiles = remat_at_most(job->block_tiles, job->tiles - begin), items = remat_units(tiles, TILES_AT_ONCE);
         while ((item = remat_turn_take(&worker->turn, items)) >= 0)
             transform_item(worker, item, begin, tiles);
-        remat_turn_finish(&worker->turn, items);
+        remat_turn_finish(&worker->turn);
         while ((item = remat_turn_take(&worker->turn, POINTS)) >= 0)
             multiply_point(worker, item, tiles, begin > 0);
-        remat_turn_finish(&worker->turn, POINTS);
+        remat_turn_finish(&worker->turn);
     }
     while ((item = remat_turn_take(&worker->turn, job->y.channels)) >= 0)
         filter_item(worker, item);
@@ -127,14 +127,13 @@ void remat_winograd_weights_run(const struct remat_device *device, const struct 
     job.sums = scratch;
     job.points_x = (float *)((char *)scratch + job.sums_bytes);
     job.points_y = (float *)((char *)scratch + job.sums_bytes + job.x_bytes);
+    remat_queue_init(&queue, device->threads);
 #pragma omp parallel num_threads(device->threads)
     {
         char *own = (char *)scratch + job.sums_bytes + job.x_bytes + job.y_bytes +
                     omp_get_thread_num() * (job.panel_bytes + job.zeros_bytes);
         struct worker worker = {.job = &job, .turn = {.queue = &queue}, .panel = (float *)own};
         worker.zeros = (float *)(own + job.panel_bytes);
-#pragma omp single
-        remat_queue_init(&queue, omp_get_num_threads());
         work(&worker);
     }
 }
