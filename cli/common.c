@@ -1,5 +1,6 @@
 #include "cli/common.h"
 
+#include "cli/recipe.h"
 #include "core/base/memory.h"
 #include "profiler/cache.h"
 #include "runtime/exec/memory.h"
@@ -62,6 +63,19 @@ static enum remat_status lower_options(const struct cli_args *args, struct remat
     return REMAT_OK;
 }
 
+/* With --recipe, the step is lowered exactly as training by this recipe lowers it. */
+static enum remat_status lower_recipe(const struct cli_args *args, struct remat_workload_config *out,
+                                      struct remat_error *err)
+{
+    struct remat_recipe recipe;
+    REMAT_TRY(cli_recipe(args, &recipe, err));
+    out->lower = remat_recipe_lower(&recipe, REMAT_TRAIN, out->lower.micro_count);
+    if (out->options.batch == 0)
+        out->options.batch = recipe.batch;
+    remat_normalization(recipe.normalize, out->feed_mean, out->feed_std);
+    return REMAT_OK;
+}
+
 enum remat_status cli_workload_config(const struct cli_args *args, struct remat_workload_config *out,
                                       struct remat_error *err)
 {
@@ -71,6 +85,8 @@ enum remat_status cli_workload_config(const struct cli_args *args, struct remat_
     out->device_config.threads = (int32_t)args->threads;
     REMAT_TRY(model_options(args, &out->options, err));
     REMAT_TRY(lower_options(args, &out->lower, err));
+    if (args->recipe)
+        REMAT_TRY(lower_recipe(args, out, err));
     out->profile.refresh = args->refresh;
     out->profile.cache_path = args->cache;
     out->profile.progress = cli_progress;

@@ -11,7 +11,7 @@
 #define CLI_MODEL_OPTIONS "batch image seq classes stem layers width heads vocab dropout"
 #define CLI_DEVICE_OPTIONS "device precision threads seed"
 #define CLI_PROFILE_OPTIONS "analytic refresh cache"
-#define CLI_STEP_OPTIONS "optimizer momentum nesterov weight-decay smoothing clip accumulate"
+#define CLI_STEP_OPTIONS "recipe optimizer momentum nesterov weight-decay smoothing clip accumulate"
 
 /* Fills *out from the arguments; the model's name is args->positionals[0]. Strings borrow from the arguments. */
 REMAT_MUST_CHECK enum remat_status cli_workload_config(const struct cli_args *args, struct remat_workload_config *out,

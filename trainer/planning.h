@@ -7,7 +7,9 @@
 #include "core/plan/plan.h"
 
 struct remat_planning {
-    const struct remat_plan *plan;   /* borrowed; NULL = solve */
+    const struct remat_plan *plan; /* borrowed; NULL = solve */
+    const struct remat_task_graph
+        *plan_graph;                 /* with `plan`: what it was made for, with the times that it predicts by */
     const struct remat_size *budget; /* of the arena, fractions of keep-all's; NULL = none */
     int64_t memory_bytes;            /* persistent + arena; 0 = no limit */
     const char *solver;              /* NULL = "chain" */

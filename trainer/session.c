@@ -44,6 +44,8 @@ static enum remat_status lower(struct remat_session *run, struct remat_error *er
     if (run->config->planning.plan || !any_limit)
         workload.times = REMAT_TIMES_ROUGH;
     REMAT_TRY(remat_workload_open(&workload, &run->workload, err));
+    if (run->config->planning.plan)
+        REMAT_TRY(remat_task_graph_adopt_times(&run->workload.graph, run->config->planning.plan_graph, err));
     return remat_lower(&run->workload.layers, run->workload.backend, run->workload.device, &eval, &run->eval_graph,
                        err);
 }

@@ -8,14 +8,24 @@ static void adopt_task(struct remat_task *task, const struct remat_task *from)
     }
 }
 
+/* Where two graphs part: a signature holds operation, attributes and shapes. */
+static const char *first_difference(const struct remat_task_graph *a, const struct remat_task_graph *b)
+{
+    int32_t t = 0;
+    while (t < a->tasks_count && t < b->tasks_count && a->tasks[t].signature == b->tasks[t].signature)
+        t++;
+    return t < a->tasks_count ? a->tasks[t].name : "the end";
+}
+
 enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph, const struct remat_task_graph *from,
                                                struct remat_error *err)
 {
     if (remat_task_graph_hash(graph) != remat_task_graph_hash(from))
-        return remat_fail(err, REMAT_BAD_DATA,
-                          "this plan is for another graph: made for %s on \"%s\", found %s on \"%s\"; give the model "
-                          "options and the device that it was made with, or solve again",
-                          from->name, from->device, graph->name, graph->device);
+        return remat_fail(
+            err, REMAT_BAD_DATA,
+            "this plan is for another graph: made for %s on \"%s\", found %s on \"%s\", which differs first "
+            "at %s; give the batch, model options, recipe and device that it was made with, or solve again",
+            from->name, from->device, graph->name, graph->device, first_difference(graph, from));
     for (int32_t t = 0; t < graph->tasks_count; t++)
         adopt_task(&graph->tasks[t], &from->tasks[t]);
     graph->measured = from->measured;
