@@ -39,14 +39,21 @@ static void print_result(const struct remat_train_result *result)
            (unsigned long long)result->state_hash);
 }
 
+/* JSON has no number for "none". */
+static void set_real(json_t *json, const char *name, double value)
+{
+    json_object_set_new(json, name, isfinite(value) ? json_real(value) : json_null());
+}
+
 static json_t *result_json(const struct remat_train_result *result)
 {
-    json_t *json =
-        json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:I, s:I, s:f}", "steps", (json_int_t)result->steps, "epochs",
-                  (json_int_t)result->epochs, "train_loss", result->train_loss, "test_loss", result->test_loss,
-                  "test_accuracy", result->test_accuracy, "planned_peak_bytes", (json_int_t)result->planned_bytes,
-                  "measured_peak_bytes", (json_int_t)result->measured_bytes, "persistent_bytes",
-                  (json_int_t)result->persistent_bytes, "seconds", result->seconds);
+    json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f}", "steps", (json_int_t)result->steps, "epochs",
+                             (json_int_t)result->epochs, "planned_peak_bytes", (json_int_t)result->planned_bytes,
+                             "measured_peak_bytes", (json_int_t)result->measured_bytes, "persistent_bytes",
+                             (json_int_t)result->persistent_bytes, "seconds", result->seconds);
+    set_real(json, "train_loss", result->train_loss);
+    set_real(json, "test_loss", result->test_loss);
+    set_real(json, "test_accuracy", result->test_accuracy);
     json_object_set_new(json, "state_hash", remat_json_from_hash(result->state_hash));
     return json;
 }
