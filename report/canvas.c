@@ -71,17 +71,22 @@ static cairo_status_t append(void *stream, const unsigned char *data, unsigned l
     return fwrite(data, 1, length, stream) == length ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
-/* Without hinting text has the same places and widths in both formats. */
+/* Without hinting text has the same places and widths in both formats. A font map of our own leaves nothing behind. */
 static PangoLayout *new_layout(cairo_t *cairo)
 {
+    PangoFontMap *fonts = pango_cairo_font_map_new();
+    PangoContext *context = pango_font_map_create_context(fonts);
     cairo_font_options_t *options = cairo_font_options_create();
-    PangoLayout *layout = pango_cairo_create_layout(cairo);
+    PangoLayout *layout;
     cairo_font_options_set_hint_style(options, CAIRO_HINT_STYLE_NONE);
     cairo_font_options_set_hint_metrics(options, CAIRO_HINT_METRICS_OFF);
     cairo_font_options_set_antialias(options, CAIRO_ANTIALIAS_GRAY);
-    pango_cairo_context_set_font_options(pango_layout_get_context(layout), options);
-    pango_layout_context_changed(layout);
+    pango_cairo_context_set_font_options(context, options);
+    pango_cairo_update_context(cairo, context);
+    layout = pango_layout_new(context);
     cairo_font_options_destroy(options);
+    g_object_unref(context);
+    g_object_unref(fonts);
     return layout;
 }
 

@@ -26,7 +26,8 @@ static int32_t add_task(struct remat_task_graph *graph, enum remat_op op, enum r
     struct remat_error err;
     int32_t id;
     task.inputs_count = inputs_count;
-    memcpy(task.inputs, inputs, (size_t)inputs_count * sizeof *inputs);
+    if (inputs_count > 0)
+        memcpy(task.inputs, inputs, (size_t)inputs_count * sizeof *inputs);
     task.outputs_count = 1;
     task.outputs[0] = output;
     if (op == REMAT_OP_FEED)
