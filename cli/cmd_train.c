@@ -11,6 +11,7 @@
 #include "trainer/interrupt.h"
 #include "trainer/train.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
