@@ -132,23 +132,60 @@ static void pack_unit(const struct worker *worker, int64_t unit)
                   worker->packed + panel * worker->layout.panel_elements + position * gather->source_channels * width);
 }
 
-/* Finds where pixel `pixel` of a region reads and writes: left[segment * tile rows] and the returned target. */
-static float *locate_pixel(const struct worker *worker, const struct region *region, int64_t pixel, const float **left)
+/* A pixel of a region: image, and position within the two spans. */
+struct pixel {
+    int64_t n, i, j;
+};
+
+static struct pixel pixel_at(const struct region *region, int64_t index)
+{
+    int64_t row = index / region->columns->count;
+    return (struct pixel){row / region->rows->count, row % region->rows->count, index % region->columns->count};
+}
+
+static void next_pixel(const struct region *region, struct pixel *pixel)
+{
+    if (++pixel->j < region->columns->count)
+        return;
+    pixel->j = 0;
+    if (++pixel->i < region->rows->count)
+        return;
+    pixel->i = 0;
+    pixel->n++;
+}
+
+/* Finds where a pixel reads and writes: left[segment * tile rows] and the returned target. */
+static float *locate_pixel(const struct worker *worker, const struct region *region, const struct pixel *pixel,
+                           const float **left)
 {
     const struct remat_gather *gather = worker->gather;
-    int64_t per_image = region->rows->count * region->columns->count;
-    int64_t n = pixel / per_image, i = pixel % per_image / region->columns->count, j = pixel % region->columns->count;
-    int64_t target_row = region->rows->target + i * gather->axes[0].target_step;
-    int64_t target_column = region->columns->target + j * gather->axes[1].target_step;
-    int64_t source_row = region->rows->source + i * gather->axes[0].source_step;
-    int64_t source_column = region->columns->source + j * gather->axes[1].source_step;
+    int64_t target_row = region->rows->target + pixel->i * gather->axes[0].target_step;
+    int64_t target_column = region->columns->target + pixel->j * gather->axes[1].target_step;
+    int64_t source_row = region->rows->source + pixel->i * gather->axes[0].source_step;
+    int64_t source_column = region->columns->source + pixel->j * gather->axes[1].source_step;
     int64_t pitch = gather->source_size[1] * gather->source_channels;
-    const float *source =
-        worker->source + (n * gather->source_size[0] + source_row) * pitch + source_column * gather->source_channels;
+    const float *source = worker->source + (pixel->n * gather->source_size[0] + source_row) * pitch +
+                          source_column * gather->source_channels;
     for (int32_t segment = 0; segment < region->rows->positions; segment++)
         left[segment * worker->layout.kernels->rows] = source + segment * pitch;
-    return worker->target + ((n * gather->target_size[0] + target_row) * gather->target_size[1] + target_column) *
-                                gather->target_channels;
+    return worker->target +
+           ((pixel->n * gather->target_size[0] + target_row) * gather->target_size[1] + target_column) *
+               gather->target_channels;
+}
+
+/* Sets the pointers of `tiles` tiles from `first` on; returns the number of pixels. */
+static int64_t locate_group(const struct worker *worker, const struct region *region, int64_t first, int64_t tiles,
+                            float **targets)
+{
+    int64_t height = worker->layout.kernels->rows, step = region->rows->positions * height;
+    int64_t pixels = remat_at_most(tiles * height, region->pixels - first * height);
+    struct pixel pixel = pixel_at(region, first * height);
+    for (int64_t tile = 0, done = 0; tile < tiles; tile++)
+        for (int64_t i = 0; i < height && done < pixels; i++, done++) {
+            targets[done] = locate_pixel(worker, region, &pixel, worker->left + tile * step + i);
+            next_pixel(region, &pixel);
+        }
+    return pixels;
 }
 
 /* Brings the pixels that follow a tile's by `ahead` pixels towards the second-level cache. With one kernel position
@@ -172,13 +209,10 @@ static void multiply_group(const struct worker *worker, const struct region *reg
     int64_t step = gather->axes[1].positions_count * gather->source_channels * kernels->columns;
     int64_t first = region->columns->first * gather->source_channels * kernels->columns + region->rows->first * step;
     int64_t length = region->columns->positions * gather->source_channels;
-    int64_t left_step = region->rows->positions * kernels->rows, pixel = tile * kernels->rows;
+    int64_t left_step = region->rows->positions * kernels->rows;
     float *rows[MAX_GROUP_TILES * REMAT_TILE_MAX_ROWS];
     struct remat_tile_out out = {.alpha = 1.0f, .stream = worker->layout.stream};
-    int64_t pixels = remat_at_most(tiles * kernels->rows, region->pixels - pixel);
-    for (int64_t i = 0; i < pixels; i++)
-        rows[i] =
-            locate_pixel(worker, region, pixel + i, worker->left + i / kernels->rows * left_step + i % kernels->rows);
+    int64_t pixels = locate_group(worker, region, tile, tiles, rows);
     for (int64_t panel = panel0; panel < panel1; panel++) {
         out.column = panel * kernels->columns;
         out.columns = (int32_t)remat_at_most(kernels->columns, gather->target_channels - out.column);
