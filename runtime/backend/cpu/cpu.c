@@ -18,6 +18,9 @@ static const struct remat_op_impl *const table[] = {
     &remat_cpu_winograd,
     &remat_cpu_winograd_bwd_data,
     &remat_cpu_winograd_bwd_weights,
+    /* onednn_ops.c: likewise */
+    &remat_cpu_onednn_conv,
+    &remat_cpu_onednn_conv_bwd_data,
     /* conv.c */
     &remat_cpu_conv,
     &remat_cpu_conv_bwd_data,

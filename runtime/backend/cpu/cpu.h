@@ -12,6 +12,8 @@ extern const struct remat_op_impl remat_cpu_classifier_loss, remat_cpu_classifie
 extern const struct remat_op_impl remat_cpu_attention, remat_cpu_attention_bwd;
 /* conv.c */
 extern const struct remat_op_impl remat_cpu_conv, remat_cpu_conv_bwd_data, remat_cpu_conv_bwd_weights;
+/* onednn_ops.c */
+extern const struct remat_op_impl remat_cpu_onednn_conv, remat_cpu_onednn_conv_bwd_data;
 /* winograd_ops.c */
 extern const struct remat_op_impl remat_cpu_winograd, remat_cpu_winograd_bwd_data, remat_cpu_winograd_bwd_weights;
 /* linear.c */
