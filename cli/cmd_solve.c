@@ -65,9 +65,10 @@ done:
 static json_t *summary(const struct remat_plan *plan)
 {
     double bound = (double)plan->lower_bound_ns;
+    json_t *budget = plan->budget_bytes == INT64_MAX ? json_null() : json_integer(plan->budget_bytes);
     json_t *json = json_pack(
         "{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "status", "ok", "solver", plan->solver, "budget_bytes",
-        (json_int_t)plan->budget_bytes, "planned_peak_bytes", (json_int_t)plan->arena_bytes, "planned_live_bytes",
+        budget, "planned_peak_bytes", (json_int_t)plan->arena_bytes, "planned_live_bytes",
         (json_int_t)plan->live_peak_bytes, "predicted_step_ns", (json_int_t)plan->predicted_step_ns, "keep_all_step_ns",
         (json_int_t)plan->keep_all_step_ns, "lower_bound_ns", (json_int_t)plan->lower_bound_ns, "gap",
         bound > 0 ? (double)plan->predicted_step_ns / bound - 1 : 0.0, "solve_ns", (json_int_t)plan->solve_ns);
