@@ -102,4 +102,5 @@ def main():
                       "mkldnn": torch.backends.mkldnn.is_available()}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
