@@ -14,7 +14,7 @@ enum { VECTORS = 6, WIDE = 256 };
 /* Where things lie in the scratchpad. */
 struct workspace {
     int64_t rows, channels, width;
-    int32_t parts;
+    int32_t parts, threads;
     float *vectors[VECTORS]; /* [width] each */
     float *blocks;           /* [parts][2 width] */
     double *sums;            /* [parts][2 width] */
@@ -36,6 +36,7 @@ static struct workspace workspace_make(const struct remat_device *device, const 
                              .channels = remat_tensor_columns(&spec->inputs[0])};
     bool backward = spec->op == REMAT_OP_BATCHNORM_BWD, sums = backward || spec->op == REMAT_OP_BATCHNORM;
     work.width = work.channels < WIDE ? WIDE / work.channels * work.channels : work.channels;
+    work.threads = device->threads;
     work.parts = remat_parts(device, work.rows * work.channels);
     for (int i = 0; i < (backward ? VECTORS : VECTORS / 2); i++)
         work.vectors[i] = carve(&work, scratch, work.width * (int64_t)sizeof(float));
@@ -89,7 +90,7 @@ typedef void remat_sum_loop(const struct remat_batchnorm_rows *rows, float *bloc
 
 static void sum_parts(const struct workspace *work, const struct remat_batchnorm_rows *all, remat_sum_loop *loop)
 {
-#pragma omp parallel for schedule(static) num_threads(work->parts)
+#pragma omp parallel for schedule(static) num_threads(work->threads)
     for (int32_t part = 0; part < work->parts; part++) {
         struct remat_batchnorm_rows rows = rows_part(work, all, part);
         double *sums = work->sums + part * 2 * work->width;
@@ -101,7 +102,7 @@ static void sum_parts(const struct workspace *work, const struct remat_batchnorm
 static void write_parts(const struct workspace *work, const struct remat_batchnorm_rows *all,
                         void (*loop)(const struct remat_batchnorm_rows *rows))
 {
-#pragma omp parallel for schedule(static) num_threads(work->parts)
+#pragma omp parallel for schedule(static) num_threads(work->threads)
     for (int32_t part = 0; part < work->parts; part++) {
         struct remat_batchnorm_rows rows = rows_part(work, all, part);
         loop(&rows);

@@ -1,7 +1,9 @@
 /* The cpu backend's device, for the files of this folder (and tests that force an instruction set).
  *
  * Parallel loops are `#pragma omp parallel for num_threads(device->threads) schedule(static)`, and a result may depend
- * on the thread count but on nothing else. run() allocates nothing: what it needs comes from its kernel's scratch. */
+ * on the thread count but on nothing else. The team has that size also where there is less work: GCC's runtime
+ * allocates a team, and starts or ends threads, whenever the size differs from the last region's. run() allocates
+ * nothing: what it needs comes from its kernel's scratch. */
 #ifndef REMAT_RUNTIME_BACKEND_CPU_DEVICE_H
 #define REMAT_RUNTIME_BACKEND_CPU_DEVICE_H
 

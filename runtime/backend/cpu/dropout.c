@@ -13,7 +13,7 @@ static enum remat_status run(const void *state, const struct remat_kernel_spec *
     const float *x = args->inputs[0];
     float *y = args->outputs[0];
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         struct remat_dropout_range dropout = {args->record, spec->attr.layer, spec->attr.probability, range.begin};

@@ -28,7 +28,7 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
     const float *wte = args->cells[0], *wpe = args->cells[1];
     float *x = args->outputs[0];
     REMAT_TRY(check_tokens(tokens, tokens_count, spec->cells[0].dims[0], err));
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(tokens_count, 1, part, parts);
         for (int64_t i = range.begin; i < range.end; i++)
@@ -38,9 +38,10 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
 }
 
 /* What dwte starts from: zero, or the gradient that another use of the table left. */
-static void start_rows(float *dwte, const float *before, int64_t n, int32_t parts)
+static void start_rows(const struct remat_device *device, float *dwte, const float *before, int64_t n)
 {
-#pragma omp parallel for schedule(static) num_threads(parts)
+    int32_t parts = remat_parts(device, n);
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         size_t bytes = (size_t)(range.end - range.begin) * sizeof *dwte;
@@ -94,8 +95,8 @@ static enum remat_status backward(const void *state, const struct remat_kernel_s
     int32_t parts = remat_parts(device, work.tokens_count * work.channels);
     float *dwte = args->outputs[0], *dwpe = args->outputs[1];
     REMAT_TRY(check_tokens(work.tokens, work.tokens_count, spec->outputs[0].dims[0], err));
-    start_rows(dwte, spec->attr.accumulate ? args->inputs[2] : NULL, n, remat_parts(device, n));
-#pragma omp parallel for schedule(static) num_threads(parts)
+    start_rows(device, dwte, spec->attr.accumulate ? args->inputs[2] : NULL, n);
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range rows = remat_split(work.positions, 1, part, parts);
         add_tokens(&work, dwte, remat_split(work.channels, REMAT_LINE_FLOATS, part, parts));

@@ -39,7 +39,7 @@ static void convert(const struct remat_device *device, const struct remat_kernel
     int32_t parts = remat_parts(device, n);
     struct factors factors;
     factors_fill(&factors, &spec->attr, remat_tensor_columns(&spec->outputs[0]));
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, factors.width, part, parts);
         REMAT_SIMD_TABLE(device, remat_elementwise_kernels)

@@ -16,7 +16,7 @@ static enum remat_status accumulate(const void *state, const struct remat_kernel
     const float *gradient = args->inputs[0];
     float *sum = args->cells[0];
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         int64_t at = range.begin, count = range.end - range.begin;
@@ -43,7 +43,7 @@ static enum remat_status square_norm(const void *state, const struct remat_kerne
     const float *gradient = args->cells[0];
     double *norm = args->cells[1], *sums = args->scratch;
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         sums[part] = REMAT_SIMD_TABLE(device, remat_elementwise_kernels)

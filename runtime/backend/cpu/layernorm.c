@@ -51,7 +51,7 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
     (void)err;
     all.mean = args->outputs[1];
     all.rstd = args->outputs[2];
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_layernorm_rows rows = rows_part(&all, part, parts);
         REMAT_SIMD_TABLE(device, remat_layernorm_kernels)->forward(&rows);
@@ -68,7 +68,7 @@ static enum remat_status apply(const void *state, const struct remat_kernel_spec
     (void)err;
     all.saved_mean = args->inputs[1];
     all.saved_rstd = args->inputs[2];
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_layernorm_rows rows = rows_part(&all, part, parts);
         REMAT_SIMD_TABLE(device, remat_layernorm_kernels)->apply(&rows);
@@ -108,7 +108,7 @@ static enum remat_status backward(const void *state, const struct remat_kernel_s
     all.saved_rstd = args->inputs[2];
     all.dy = args->inputs[3];
     all.g0 = spec->attr.accumulate ? args->inputs[4] : NULL;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_layernorm_rows rows = rows_part(&all, part, parts);
         double *own = sums + part * 2 * all.columns;

@@ -17,7 +17,7 @@ void remat_cpu_loss_rows(const struct remat_device *device, const struct remat_l
 {
     int32_t parts = remat_parts(device, rows->rows * rows->classes);
     double *sums = scratch;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(rows->rows, 1, part, parts);
         struct remat_loss_rows own = *rows;

@@ -8,7 +8,7 @@ void remat_cpu_map1(const struct remat_device *device, remat_map1 *loop, const s
     bool stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     const float *a = args->inputs[0];
     float *out = args->outputs[0];
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         loop(a + range.begin, out + range.begin, range.end - range.begin, stream);
@@ -23,7 +23,7 @@ void remat_cpu_map2(const struct remat_device *device, remat_map2 *loop, const s
     bool stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     const float *a = args->inputs[0], *b = args->inputs[1];
     float *out = args->outputs[0];
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         loop(a + range.begin, b + range.begin, out + range.begin, range.end - range.begin, stream);

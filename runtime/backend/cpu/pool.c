@@ -46,7 +46,7 @@ static enum remat_status maxpool(const void *state, const struct remat_kernel_sp
     int64_t rows = g.y->dims[0] * g.y->dims[1];
     int32_t parts = remat_parts(device, remat_tensor_elements(g.x));
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(rows, 1, part, parts);
         for (int64_t row = range.begin; row < range.end; row++)
@@ -114,7 +114,7 @@ static enum remat_status maxpool_bwd(const void *state, const struct remat_kerne
     int32_t parts = remat_parts(device, remat_tensor_elements(g.x));
     bool stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(rows, 1, part, parts);
         for (int64_t row = range.begin; row < range.end; row++)
@@ -139,7 +139,7 @@ static enum remat_status avgpool(const void *state, const struct remat_kernel_sp
     const float *from = args->inputs[0];
     float *y = args->outputs[0];
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range images = remat_split(x->dims[0], 1, part, parts);
         for (int64_t n = images.begin; n < images.end; n++)
@@ -159,7 +159,7 @@ static enum remat_status avgpool_bwd(const void *state, const struct remat_kerne
     const float *dy = args->inputs[0];
     float *dx = args->outputs[0];
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(rows, 1, part, parts);
         for (int64_t row = range.begin; row < range.end; row++)

@@ -27,7 +27,7 @@ static enum remat_status sgd(const void *state, const struct remat_kernel_spec *
     int64_t n = remat_tensor_elements(&spec->cells[0]);
     int32_t parts = remat_parts(device, n);
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         int64_t at = range.begin;
@@ -47,7 +47,7 @@ static enum remat_status adamw(const void *state, const struct remat_kernel_spec
     int64_t n = remat_tensor_elements(&spec->cells[0]);
     int32_t parts = remat_parts(device, n);
     (void)err;
-#pragma omp parallel for schedule(static) num_threads(parts)
+#pragma omp parallel for schedule(static) num_threads(device->threads)
     for (int32_t part = 0; part < parts; part++) {
         struct remat_range range = remat_split(n, REMAT_LINE_FLOATS, part, parts);
         int64_t at = range.begin;
