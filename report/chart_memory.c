@@ -1,8 +1,6 @@
 /* Memory over a step: live bytes by category, stacked, against the predicted time. */
 #include "report/plans.h"
 
-#include "core/base/size.h"
-
 #include <math.h>
 
 /* From the bottom: what stays throughout, what the forward pass leaves for the backward pass, what passes by. */
@@ -96,9 +94,9 @@ static enum remat_status add_panel(struct report_page *page, struct report_chart
 {
     const struct remat_plan *plan = &drawn->timeline.plan;
     struct report_panel *panel = &chart->panels[chart->panels_count++];
-    char peak[32];
-    REMAT_TRY(remat_pool_printf(&page->data->pool, &panel->y.label, err, "Live memory (%s): %s, peak %s", unit_name,
-                                drawn->file.title, remat_size_format(plan->live_peak_bytes, peak, sizeof peak)));
+    REMAT_TRY(remat_pool_printf(&page->data->pool, &panel->y.label, err, "Live memory (%s): %s, peak %.2f %s",
+                                unit_name, drawn->file.title, (double)plan->live_peak_bytes / painting->bytes_unit,
+                                unit_name));
     painting->timeline = &drawn->timeline;
     panel->paint = paint;
     panel->context = painting;
