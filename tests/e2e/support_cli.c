@@ -188,11 +188,17 @@ int cli_run_arguments(struct cli *cli, const char *const *arguments)
     return cli_wait(cli);
 }
 
+static bool has_ended(struct cli *cli)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)cli->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == cli->pid;
+}
+
 void cli_await_file(struct cli *cli, const char *name)
 {
     time_t started = time(NULL);
     while (!cli_exists(cli, name))
-        if (!patience(started) || waitpid(cli->pid, NULL, WNOHANG | WNOWAIT) != 0)
+        if (!patience(started) || has_ended(cli))
             fail_msg("the command ended or hangs before it made %s", name);
 }
 

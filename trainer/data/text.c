@@ -35,6 +35,9 @@ static int32_t rank_bytes(uint8_t *bytes, int64_t count)
 static enum remat_status check_lengths(const struct remat_data_config *config, const int64_t *samples, int64_t bytes,
                                        struct remat_error *err)
 {
+    if (config->shape.kind == REMAT_IMAGE_SAMPLES && config->shape.height > 0)
+        return remat_fail(err, REMAT_USAGE, "%s is a text, and the model takes images: give a folder with CIFAR-10",
+                          config->path);
     if (config->shape.length <= 0)
         return remat_fail(err, REMAT_USAGE, "%s: the sequence length must be positive", config->path);
     if (samples[REMAT_TRAINING_SET] < 1 || samples[REMAT_TEST_SET] < 1)

@@ -1,0 +1,353 @@
+/* remat train and eval: what a budget may not change, interruptions of every kind, wrong data, full disks. */
+#include "support_cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { USAGE = 2, INFEASIBLE = 3, BAD_DATA = 65, MISSING_INPUT = 66, IO_ERROR = 74, INTERRUPTED = 130, KILLED = 137 };
+enum { TEXT_BYTES = 4000, RECORD = 3073, RECORDS = 10000, CIFAR_FILES = 6 };
+
+/* 56 steps an epoch. */
+#define TRAIN                                                                                            \
+    "train gpt2 --layers 2 --width 32 --heads 2 --seq 16 --batch 4 --threads 1 --analytic --dropout 0.1" \
+    " --data text.txt"
+#define IMAGES "train resnet18 --batch 32 --threads 2 --analytic --json"
+
+static int setup_text(void **state)
+{
+    char text[TEXT_BYTES];
+    uint32_t draw = 1;
+    if (cli_setup(state) != 0)
+        return -1;
+    for (int i = 0; i < TEXT_BYTES; i++) {
+        draw = draw * 1664525u + 1013904223u;
+        text[i] = "abcdefgh \n"[(draw >> 16) % 10];
+    }
+    cli_write(*state, "text.txt", text, sizeof text);
+    return 0;
+}
+
+static void take_hash(const struct cli *cli, char hash[17])
+{
+    json_t *json = cli_json(cli);
+    assert_int_equal(strlen(cli_text(json, "state_hash")), 16);
+    assert_int_equal(cli_integer(json, "planned_peak_bytes"), cli_integer(json, "measured_peak_bytes"));
+    memcpy(hash, cli_text(json, "state_hash"), 17);
+    json_decref(json);
+}
+
+static void check_hash(const struct cli *cli, const char *expected)
+{
+    char hash[17];
+    take_hash(cli, hash);
+    assert_string_equal(hash, expected);
+}
+
+static int count_lines(const struct cli *cli, const char *name, const char *with)
+{
+    char *text = cli_read(cli, name, NULL), *rest = NULL;
+    int count = 0;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        count += strstr(line, with) != NULL;
+    free(text);
+    return count;
+}
+
+/* --- results -------------------------------------------------------------------------------------------------------
+ */
+
+static void test_a_run_leaves_its_records(void **state)
+{
+    struct cli *cli = *state;
+    cli_succeed(cli, TRAIN " --steps 70 --budget 60%% -o run");
+    cli_expect_text(cli->out, "steps 70");
+    cli_expect_text(cli->out, "run/index.html");
+    assert_null(strstr(cli->err, "remat:"));
+    assert_null(strchr(cli->err, '\r')); /* no terminal: plain lines */
+    assert_int_equal(count_lines(cli, "run/log.jsonl", "\"event\":\"step\""), 70);
+    assert_int_equal(count_lines(cli, "run/log.jsonl", "\"event\":\"end\""), 1);
+    assert_int_equal(count_lines(cli, "run/steps.csv", ","), 71);
+    assert_int_equal(count_lines(cli, "run/epochs.csv", ","), 3);
+    assert_true(cli_exists(cli, "run/checkpoints/step-00000056/manifest.json"));
+    assert_true(cli_exists(cli, "run/checkpoints/step-00000070/model.safetensors"));
+    assert_int_equal(cli_count_entries(cli, "run/checkpoints"), 2);
+    assert_true(cli_exists(cli, "run/index.html"));
+    cli_succeed(cli, "explain run/plan.json");
+    cli_expect_text(cli->out, "recompute");
+    cli_succeed(cli, TRAIN " --steps 70 --plan run/plan.json -o again");
+    cli_refuse(cli, USAGE, "run/checkpoints|earlier run|resume|another folder", TRAIN " --steps 70 --json -o run");
+}
+
+static void test_budgets_change_no_bit(void **state)
+{
+    static const char *const options[] = {"", " --accumulate 3 --clip 0.5",
+                                          " --optimizer sgd --momentum 0.9 --nesterov"};
+    struct cli *cli = *state;
+    char expected[17];
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        cli_succeed(cli, TRAIN " --steps 6 --json%s", options[i]);
+        take_hash(cli, expected);
+        cli_succeed(cli, TRAIN " --steps 6 --json --budget 75%%%s", options[i]);
+        check_hash(cli, expected);
+        cli_succeed(cli, TRAIN " --steps 6 --json --budget 70%% --solver sqrt%s", options[i]);
+        check_hash(cli, expected);
+        cli_succeed(cli, TRAIN " --steps 6 --json --seed 2%s", options[i]);
+        assert_null(strstr(cli->out, expected));
+    }
+    assert_int_equal(cli_count_entries(cli, ""), 1); /* without -o, nothing is written */
+}
+
+static void test_images_within_half(void **state)
+{
+    struct cli *cli = *state;
+    char expected[17];
+    cli_succeed(cli, IMAGES " --image 32 --classes 10 --data synthetic --steps 2");
+    take_hash(cli, expected);
+    cli_succeed(cli, IMAGES " --image 32 --classes 10 --data synthetic --steps 2 --budget 70%%");
+    check_hash(cli, expected);
+}
+
+static void test_impossible_budgets(void **state)
+{
+    struct cli *cli = *state;
+    cli_refuse(cli, INFEASIBLE, "gpt2|smallest feasible budget|set by task",
+               TRAIN " --steps 5 --json --budget 1KiB -o run");
+    cli_refuse(cli, INFEASIBLE, "gpt2|parameters|4096", TRAIN " --steps 5 --json --memory 4KiB -o run");
+    cli_refuse(cli, INFEASIBLE, "smallest feasible budget", TRAIN " --steps 5 --json --memory 700KiB -o run");
+    assert_false(cli_exists(cli, "run"));
+}
+
+/* --- interruptions ---------------------------------------------------------------------------------------------------
+ */
+
+#define LONG TRAIN " --epochs 20 --save-every 2 --budget 75%% --json -o run"
+
+static void run_whole(struct cli *cli, char hash[17])
+{
+    cli_succeed(cli, TRAIN " --epochs 20 --save-every 2 --json -o whole");
+    take_hash(cli, hash);
+}
+
+static void test_interrupt_and_resume(void **state)
+{
+    static const int signals[] = {SIGINT, SIGTERM};
+    struct cli *cli = *state;
+    char expected[17];
+    run_whole(cli, expected);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        cli_start(cli, LONG "%s", i > 0 ? " --resume" : "");
+        cli_await_file(cli, i > 0 ? "run/checkpoints/step-00000448" : "run/checkpoints/step-00000112");
+        kill(cli->pid, signals[i]);
+        cli_wait(cli);
+        assert_int_equal(cli->exit_code, INTERRUPTED);
+        cli_expect_text(cli->err, "remat: stopped after step");
+        cli_expect_text(cli->err, "of 1120");
+        cli_expect_text(cli->err, "--resume");
+    }
+    cli_succeed(cli, LONG " --resume");
+    check_hash(cli, expected);
+    cli_succeed(cli, LONG " --resume"); /* there is nothing left to do */
+    cli_expect_text(cli->out, expected);
+    assert_int_equal(count_lines(cli, "run/log.jsonl", "\"event\":\"step\""), 1120);
+    cli_refuse(cli, USAGE, "checkpoint|seed", LONG " --resume --seed 5");
+    cli_refuse(cli, USAGE, "checkpoint|another configuration|batch|4|5", LONG " --resume --batch 5");
+}
+
+static void test_kill_and_resume(void **state)
+{
+    struct cli *cli = *state;
+    char expected[17];
+    run_whole(cli, expected);
+    cli_start(cli, LONG);
+    cli_await_file(cli, "run/checkpoints/step-00000224");
+    kill(cli->pid, SIGKILL);
+    assert_int_equal(cli_wait(cli), KILLED);
+    cli_succeed(cli, LONG " --resume");
+    check_hash(cli, expected);
+    assert_int_equal(cli_count_entries(cli, "run/checkpoints"), 2);
+}
+
+static void test_full_disk_while_saving(void **state)
+{
+    struct cli *cli = *state;
+    char expected[17];
+    run_whole(cli, expected);
+    cli_start(cli, LONG);
+    cli_await_file(cli, "run/checkpoints/step-00000112");
+    kill(cli->pid, SIGINT);
+    assert_int_equal(cli_wait(cli), INTERRUPTED);
+    cli->file_limit_bytes = 400 << 10; /* between the parameters' file and the optimizer's */
+    cli_refuse(cli, IO_ERROR, "run/checkpoints|space", LONG " --resume");
+    cli->file_limit_bytes = 0;
+    cli_succeed(cli, LONG " --resume");
+    check_hash(cli, expected);
+    assert_int_equal(cli_count_entries(cli, "run/checkpoints"), 2);
+}
+
+static void flip_byte(const struct cli *cli, const char *name)
+{
+    size_t bytes;
+    char *text = cli_read(cli, name, &bytes);
+    text[bytes / 2] ^= 1;
+    cli_write(cli, name, text, bytes);
+    free(text);
+}
+
+static void test_damaged_checkpoints(void **state)
+{
+    struct cli *cli = *state;
+    char expected[17];
+    cli_succeed(cli, TRAIN " --epochs 3 --json -o run");
+    take_hash(cli, expected);
+    flip_byte(cli, "run/checkpoints/step-00000168/model.safetensors");
+    cli_succeed(cli, "eval --checkpoint run --data text.txt");
+    cli_expect_text(cli->err, "step-00000168");
+    cli_expect_text(cli->out, "step      112");
+    cli_succeed(cli, TRAIN " --epochs 3 -o run --resume");
+    cli_expect_text(cli->err, "step-00000168");
+    cli_expect_text(cli->err, "resumed from run/checkpoints/step-00000112");
+    cli_expect_text(cli->out, expected);
+    flip_byte(cli, "run/checkpoints/step-00000168/state.safetensors");
+    flip_byte(cli, "run/checkpoints/step-00000112/manifest.json");
+    cli_run(cli, TRAIN " --epochs 3 --json -o run --resume");
+    cli_expect_refusal(cli, BAD_DATA, "run/checkpoints|step-00000168");
+}
+
+/* Files of the right size full of zeros: labels 0, black pixels. They take no room on the disk. */
+static void write_cifar(struct cli *cli)
+{
+    char path[2 * CLI_PATH_BYTES], name[32];
+    cli_path(cli, "cifar", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (int i = 1; i <= CIFAR_FILES; i++) {
+        if (i < CIFAR_FILES)
+            snprintf(name, sizeof name, "cifar/data_batch_%d.bin", i);
+        else
+            snprintf(name, sizeof name, "cifar/test_batch.bin");
+        cli_write(cli, name, "", 0);
+        cli_path(cli, name, path);
+        assert_int_equal(truncate(path, (off_t)RECORD * RECORDS), 0);
+    }
+}
+
+/* --- evaluation ------------------------------------------------------------------------------------------------------
+ */
+
+static void test_evaluation(void **state)
+{
+    struct cli *cli = *state;
+    json_t *trained, *list, *row;
+    size_t i;
+    cli_succeed(cli, TRAIN " --epochs 4 --keep-checkpoints --json -o run");
+    trained = cli_json(cli);
+    cli_succeed(cli, "eval --checkpoint run --data text.txt --threads 1 --all --json -o run");
+    list = cli_json(cli);
+    assert_int_equal(json_array_size(list), 4);
+    json_array_foreach(list, i, row)
+    {
+        assert_int_equal(cli_integer(row, "epoch"), (int64_t)i + 1);
+        assert_int_equal(cli_integer(row, "step"), 56 * ((int64_t)i + 1));
+        assert_int_equal(cli_integer(row, "rows"), TEXT_BYTES / 10 - 1);
+    }
+    row = json_array_get(list, 3);
+    assert_true(json_equal(json_object_get(row, "loss"), json_object_get(trained, "test_loss")));
+    assert_true(json_equal(json_object_get(row, "accuracy"), json_object_get(trained, "test_accuracy")));
+    json_decref(list);
+    json_decref(trained);
+    assert_true(cli_exists(cli, "run/evaluation.json"));
+    cli_succeed(cli, "eval --checkpoint run/checkpoints/step-00000112 --data text.txt");
+    cli_expect_text(cli->out, "step      112");
+    write_cifar(cli);
+    cli_refuse(cli, MISSING_INPUT, "nowhere", "eval --checkpoint nowhere --data text.txt");
+    cli_refuse(cli, MISSING_INPUT, "none.txt", "eval --checkpoint run --data none.txt");
+    cli_refuse(cli, USAGE, "gpt2|text|images", "eval --checkpoint run --data cifar");
+}
+
+/* --- wrong data ------------------------------------------------------------------------------------------------------
+ */
+
+static void test_wrong_texts(void **state)
+{
+    struct cli *cli = *state;
+#define ON(data) "train gpt2 --layers 1 --width 32 --heads 2 --seq 16 --batch 4 --steps 1 --json --data " data
+    cli_write_text(cli, "empty.txt", "");
+    cli_write_text(cli, "short.txt", "too short");
+    cli_refuse(cli, BAD_DATA, "empty.txt|0 bytes|too few", ON("empty.txt"));
+    cli_refuse(cli, BAD_DATA, "short.txt|9 bytes|too few", ON("short.txt"));
+    cli_refuse(cli, MISSING_INPUT, "none.txt", ON("none.txt"));
+    cli_refuse(cli, USAGE, "vocabulary|4|10", ON("text.txt --vocab 4"));
+    cli_refuse(cli, USAGE, "text.txt|text|images", IMAGES " --steps 1 --data text.txt");
+    cli_refuse(cli, USAGE, "batches", ON("text.txt --accumulate 1000"));
+}
+
+static void change_cifar(struct cli *cli, int64_t size, int64_t at, int byte)
+{
+    char path[2 * CLI_PATH_BYTES];
+    FILE *file;
+    cli_path(cli, "cifar/data_batch_4.bin", path);
+    assert_int_equal(truncate(path, (off_t)size), 0);
+    if (at < 0)
+        return;
+    file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+    fputc(byte, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_wrong_images(void **state)
+{
+    struct cli *cli = *state;
+    const int64_t right = (int64_t)RECORD * RECORDS;
+    char path[2 * CLI_PATH_BYTES];
+#define CIFAR IMAGES " --steps 1 --budget 1KiB --data cifar"
+    write_cifar(cli);
+    cli_refuse(cli, INFEASIBLE, "smallest feasible budget", CIFAR); /* as far as this they are right */
+    cli_refuse(cli, USAGE, "image size|64|32", CIFAR " --image 64");
+    cli_refuse(cli, USAGE, "classes|100|10", CIFAR " --classes 100");
+    change_cifar(cli, right - 1, -1, 0);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|truncated|30729999|30730000|remat data cifar10", CIFAR);
+    change_cifar(cli, 0, -1, 0);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|truncated|0 bytes", CIFAR);
+    change_cifar(cli, right + RECORD, -1, 0);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|oversized|30733073", CIFAR);
+    change_cifar(cli, (int64_t)RECORDS * (RECORD + 1), -1, 0);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|CIFAR-100", CIFAR);
+    change_cifar(cli, right, (int64_t)RECORD * 9999, 10);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|record 9999|label 10|0 to 9", CIFAR);
+    cli_write(cli, "cifar/data_batch_4.bin", "\x80\x04\x95 a pickle", 12);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|pickle|binary", CIFAR);
+    cli_path(cli, "cifar/data_batch_4.bin", path);
+    assert_int_equal(unlink(path), 0);
+    cli_refuse(cli, MISSING_INPUT, "cifar/data_batch_4.bin|remat data cifar10", CIFAR);
+    assert_int_equal(mkdir(path, 0700), 0);
+    cli_refuse(cli, BAD_DATA, "cifar/data_batch_4.bin|plain file", CIFAR);
+    cli_path(cli, "cifar/data_batch_1.bin", path);
+    assert_int_equal(unlink(path), 0);
+    cli_refuse(cli, MISSING_INPUT, "cifar|data_batch_1.bin|remat data cifar10", CIFAR);
+    cli_write_text(cli, "cifar/data_batch_1", "");
+    cli_refuse(cli, BAD_DATA, "cifar|Python|binary", CIFAR);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_text, cli_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_run_leaves_its_records),
+        TEST(test_budgets_change_no_bit),
+        TEST(test_images_within_half),
+        TEST(test_impossible_budgets),
+        TEST(test_interrupt_and_resume),
+        TEST(test_kill_and_resume),
+        TEST(test_full_disk_while_saving),
+        TEST(test_damaged_checkpoints),
+        TEST(test_evaluation),
+        TEST(test_wrong_texts),
+        TEST(test_wrong_images),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
