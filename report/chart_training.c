@@ -129,11 +129,11 @@ enum remat_status report_chart_training(struct report_page *page, struct remat_e
     bool epochs = per_epoch > 0 || training->steps_count + training->epochs_count == 0;
     struct report_series loss[LOSS_SERIES] = {
         [STEP_LOSS] = {.label = "training, each logged step", .colour = REPORT_SKY, .stroke = REPORT_THIN},
-        [TRAIN_LOSS] = {.label = "training", .colour = REPORT_BLUE, .stroke = REPORT_SOLID},
+        [TRAIN_LOSS] = {.label = "training, mean over the epoch", .colour = REPORT_BLUE, .stroke = REPORT_SOLID},
         [TEST_LOSS] = {.label = "test", .colour = REPORT_VERMILLION, .stroke = REPORT_SOLID},
     };
     struct report_series accuracy[ACCURACY_SERIES] = {
-        [TRAIN_ACCURACY] = {.label = "training", .colour = REPORT_BLUE, .stroke = REPORT_SOLID},
+        [TRAIN_ACCURACY] = {.label = "training, mean over the epoch", .colour = REPORT_BLUE, .stroke = REPORT_SOLID},
         [TEST_ACCURACY] = {.label = "test", .colour = REPORT_VERMILLION, .stroke = REPORT_SOLID},
         [EVALUATED] = {.label = "test, evaluated from checkpoints", .colour = REPORT_INK, .marker = REPORT_RING},
     };

@@ -20,7 +20,8 @@ const char report_style_sheet[] =
     ".message{text-align:left;white-space:normal;min-width:20rem}"
     "code{font-size:.9em;overflow-wrap:anywhere}tr{break-inside:avoid}\n"
     "@media print{:root{--ink:#000;--muted:#444;--grid:#ccc;--paper:#fff;--link:#000;color-scheme:light}"
-    "body{font-size:10pt;padding:0;max-width:none}figure svg{width:480pt}table{font-size:7.5pt}"
+    "body{font-size:10pt;padding:0;max-width:none}figcaption{font-size:9pt}figure "
+    "svg{width:480pt}table{font-size:7.5pt}"
     "th,td{padding:1pt 3pt}.scroll{overflow:visible}}\n";
 
 enum remat_status report_page_chart(struct report_page *page, struct report_chart *chart, const char *caption,

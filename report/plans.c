@@ -66,7 +66,7 @@ static int32_t add_batch(struct report_data *data, struct report_plan_file *out,
 {
     const char *name, *full_title;
     if (!isfinite(batch) || remat_pool_printf(&data->pool, &name, NULL, "plans/batch-%.0f.json", batch) != REMAT_OK ||
-        remat_pool_printf(&data->pool, &full_title, NULL, "%s, %.0f", title, batch) != REMAT_OK || !there(data, name))
+        remat_pool_printf(&data->pool, &full_title, NULL, "%s (%.0f)", title, batch) != REMAT_OK || !there(data, name))
         return count;
     return add_plan(out, count, name, tag, full_title);
 }
