@@ -1,6 +1,6 @@
 /* A chart: a title, a legend above the data, and panels one below the other over a common range of x.
  *
- * Fill in a struct report_chart, then report_chart_layout's work is done by report_chart_save(). Series and what they
+ * Fill in a struct report_chart, take the data's range into the axes, then report_chart_save(). Series and what they
  * point at are borrowed until then. */
 #ifndef REMAT_REPORT_CHART_H
 #define REMAT_REPORT_CHART_H
