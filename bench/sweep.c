@@ -52,6 +52,11 @@ static enum remat_status start_worker(const struct sweep *sweep, const char *pla
     return remat_worker_start(command, out, err);
 }
 
+static bool asked_to_stop(const struct sweep *sweep)
+{
+    return sweep->config->stop && *sweep->config->stop;
+}
+
 /* Alternates steps of the point and of keep-all; the first of each warms up. */
 static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker *worker, int64_t *steps,
                                        int64_t *keep_all_steps, struct remat_error *err)
@@ -59,6 +64,8 @@ static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker 
     int64_t ignored;
     REMAT_TRY(remat_worker_step(worker, &ignored, err));
     for (int32_t i = 0; i < sweep->config->steps; i++) {
+        if (asked_to_stop(sweep))
+            return remat_fail(err, REMAT_INTERRUPTED, "stopped");
         if (sweep->interleaving)
             REMAT_TRY(remat_worker_step(&sweep->keep_all_worker, &keep_all_steps[i], err));
         REMAT_TRY(remat_worker_step(worker, &steps[i], err));
@@ -146,6 +153,7 @@ static enum remat_status solve_and_measure(struct sweep *sweep, const struct poi
     return point->measure ? measure_point(sweep, path, plan, json, err) : REMAT_OK;
 }
 
+/* A point cut short by a stop is not recorded. */
 static void run_point(struct sweep *sweep, const struct point *point)
 {
     struct remat_error err = {REMAT_OK, ""};
@@ -153,16 +161,20 @@ static void run_point(struct sweep *sweep, const struct point *point)
     json_t *json =
         json_pack("{s:s, s:I}", "solver", point->solver->name, "budget_bytes", (json_int_t)point->budget_bytes);
     char what[64];
-    enum remat_status status;
+    enum remat_status status = REMAT_INTERRUPTED;
     snprintf(what, sizeof what, "%s at %.0f MiB", point->solver->name, (double)point->budget_bytes / (1 << 20));
     tell(sweep, what);
-    status = solve_and_measure(sweep, point, &plan, json, &err);
+    if (!asked_to_stop(sweep))
+        status = solve_and_measure(sweep, point, &plan, json, &err);
     json_object_set_new(json, "status", json_string(status_text(status)));
     if (status != REMAT_OK)
         json_object_set_new(json, "message", json_string(err.message));
-    json_array_append_new(sweep->points, json);
+    if (status != REMAT_INTERRUPTED) {
+        json_array_append(sweep->points, json);
+        sweep->done++;
+    }
+    json_decref(json);
     remat_plan_free(&plan);
-    sweep->done++;
 }
 
 /* Keep-all stays resident beside every point, so both must fit. */
@@ -320,6 +332,9 @@ enum remat_status remat_sweep(struct remat_workload *workload, const struct rema
         status = status == REMAT_OK ? REMAT_FAILED : status;
     remat_plan_free(&sweep.keep_all);
     json_decref(sweep.points);
+    if (status == REMAT_OK && asked_to_stop(&sweep))
+        return remat_fail(err, REMAT_INTERRUPTED, "stopped after %d of %d points, which %s/sweep.json holds",
+                          sweep.done, sweep.total, config->folder);
     if (status == REMAT_OK && sweep.exceeded)
         return remat_fail(err, REMAT_INTERNAL, "%s/sweep.json: a measured peak differs from the planned one",
                           config->folder);

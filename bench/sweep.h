@@ -8,6 +8,8 @@
 #include "solver/solver.h"
 #include "trainer/workload.h"
 
+#include <signal.h>
+
 struct remat_sweep_config {
     const char *folder;
     const char *command;         /* what the user typed, for the record */
@@ -19,12 +21,14 @@ struct remat_sweep_config {
     bool interleave;                  /* keep-all steps in between, where both fit into memory */
     const int64_t *extra_budgets;     /* absolute ones, may be infeasible */
     int32_t extra_count;
+    const volatile sig_atomic_t *stop; /* set by a signal handler; NULL = none */
     void (*progress)(void *context, const char *what, double fraction);
     void *context;
 };
 
 /* A point that is infeasible or fails is recorded as such; the sweep goes on. Fails if a measured peak exceeds its
- * budget or differs from the planned one (after writing everything). */
+ * budget or differs from the planned one (after writing everything). REMAT_INTERRUPTED after a stop: the points so far
+ * are written. */
 REMAT_MUST_CHECK enum remat_status remat_sweep(struct remat_workload *workload, const struct remat_sweep_config *config,
                                                struct remat_error *err);
 

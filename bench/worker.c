@@ -160,6 +160,9 @@ done:
 
 static void become_worker(char *const command[], int in[2], int out[2])
 {
+    /* The driver decides when to end: an interrupt from the keyboard, which goes to a whole group, is for it alone. If
+     * it dies, the end of its pipe ends this process. */
+    setpgid(0, 0);
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     close(in[0]);

@@ -4,6 +4,7 @@
 #include "cli/common.h"
 #include "cli/worker_command.h"
 #include "report/report.h"
+#include "trainer/interrupt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,9 +51,11 @@ static enum remat_status sweep(const struct cli_args *args, struct remat_workloa
     REMAT_TRY(cli_solve_options(args, &workload->graph, &config.solve, err));
     if (args->reference_budgets)
         config.extra_count = reference_budgets(args->positionals[0], extra);
+    config.stop = remat_interrupt_install();
     status = remat_sweep(workload, &config, err);
+    remat_interrupt_remove();
     cli_progress_end();
-    if (status != REMAT_OK && status != REMAT_INTERNAL)
+    if (status != REMAT_OK && status != REMAT_INTERNAL && status != REMAT_INTERRUPTED)
         return status;
     report_status = remat_report(args->output, status == REMAT_OK ? err : NULL);
     return status == REMAT_OK ? report_status : status;

@@ -1,0 +1,310 @@
+/* remat sweep, batchsize and report: what is planned is what is measured, no budget is exceeded, the pictures are
+ * there, and no process outlives the command. */
+#include "support_cli.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { INFEASIBLE = 3, BAD_DATA = 65, MISSING_INPUT = 66, INTERRUPTED = 130, KILLED = 137, BUDGETS = 4, STEPS = 2 };
+
+#define SWEEP "sweep resnet18 --batch 4 --image 32 --classes 10 --threads 2 -o sweep"
+#define TEXT "gpt2 --layers 2 --width 32 --heads 2 --seq 32 --vocab 50 --threads 1 --recipe char"
+
+/* --- sweep ------------------------------------------------------------------------------------------------------- */
+
+static void check_measured(const json_t *point)
+{
+    int64_t planned = cli_integer(point, "planned_peak_bytes"), process = cli_integer(point, "process_peak_bytes");
+    assert_string_equal(cli_text(point, "status"), "ok");
+    assert_int_equal(cli_integer(point, "measured_peak_bytes"), planned);
+    assert_int_equal(cli_integer(point, "measured_live_bytes"), cli_integer(point, "planned_live_bytes"));
+    assert_true(planned <= cli_integer(point, "budget_bytes"));
+    assert_in_range(process, planned, planned + planned / 100 + (16 << 20));
+    assert_int_equal(json_array_size(json_object_get(point, "steps_ns")), STEPS);
+    assert_true(cli_integer(point, "measured_step_ns") > 0);
+    assert_true(json_real_value(json_object_get(point, "relative_step")) > 0);
+    assert_true(cli_integer(point, "lower_bound_ns") <= cli_integer(point, "predicted_step_ns"));
+}
+
+static void check_points(struct cli *cli, const json_t *sweep)
+{
+    const json_t *points = json_object_get(sweep, "points"), *point;
+    const char *hash = NULL;
+    int measured = 0;
+    size_t i;
+    json_array_foreach(points, i, point)
+    {
+        char plan[CLI_PATH_BYTES];
+        if (strcmp(cli_text(point, "solver"), "chain") != 0)
+            continue;
+        check_measured(point);
+        hash = hash ? hash : cli_text(point, "state_hash");
+        assert_string_equal(cli_text(point, "state_hash"), hash);
+        snprintf(plan, sizeof plan, "sweep/%s", cli_text(point, "plan"));
+        assert_true(cli_exists(cli, plan));
+        measured++;
+    }
+    assert_int_equal(measured, BUDGETS);
+    assert_int_equal(cli_integer(json_array_get(points, 0), "budget_bytes"), cli_integer(sweep, "smallest_peak_bytes"));
+    point = json_array_get(points, json_array_size(points) - 1);
+    assert_int_equal(cli_integer(point, "budget_bytes"), cli_integer(sweep, "keep_all_peak_bytes"));
+}
+
+static void check_csv(struct cli *cli, const json_t *sweep)
+{
+    static const char *const head =
+        "solver,budget_bytes,status,planned_peak_bytes,measured_peak_bytes,process_peak_bytes,"
+        "predicted_step_ns,measured_step_ns,relative_step";
+    char *text = cli_read(cli, "sweep/sweep.csv", NULL);
+    size_t lines = 0;
+    int commas = -1;
+    assert_memory_equal(text, head, strlen(head));
+    for (char *line = text; *line; line = strchr(line, '\n') + 1) {
+        int found = 0;
+        for (const char *c = line; *c != '\n'; c++)
+            found += *c == ',';
+        commas = commas < 0 ? found : commas;
+        assert_int_equal(found, commas);
+        lines++;
+    }
+    assert_int_equal(lines, json_array_size(json_object_get(sweep, "points")) + 1);
+    free(text);
+}
+
+static void check_picture(struct cli *cli, const char *path, const char *magic, size_t least_bytes)
+{
+    size_t bytes;
+    char *data = cli_read(cli, path, &bytes);
+    assert_true(bytes >= least_bytes);
+    assert_memory_equal(data, magic, strlen(magic));
+    free(data);
+}
+
+static void check_charts(struct cli *cli, const char *const *names)
+{
+    for (; *names; names++) {
+        char path[CLI_PATH_BYTES];
+        snprintf(path, sizeof path, "sweep/charts/%s.png", *names);
+        check_picture(cli, path, "\x89PNG", 1000);
+        snprintf(path, sizeof path, "sweep/charts/%s.svg", *names);
+        check_picture(cli, path, "<?xml", 1000);
+    }
+}
+
+/* Nothing on the page comes from elsewhere. */
+static void check_page(struct cli *cli, const char *name)
+{
+    char *page = cli_read(cli, name, NULL);
+    cli_expect_text(page, "<html");
+    cli_expect_text(page, "</html>");
+    cli_expect_text(page, "<svg");
+    assert_null(strstr(page, "src=\"http"));
+    assert_null(strstr(page, "<link"));
+    free(page);
+}
+
+static void test_sweep(void **state)
+{
+    static const char *const charts[] = {"peak",           "time",         "predicted",      "memory",
+                                         "arena-smallest", "arena-middle", "arena-keep-all", NULL};
+    struct cli *cli = *state;
+    json_t *sweep;
+    char path[2 * CLI_PATH_BYTES];
+    cli_succeed(cli, SWEEP " --budgets %d --steps %d", BUDGETS, STEPS);
+    assert_string_equal(cli->out, "sweep/index.html\n");
+    sweep = cli_read_json(cli, "sweep/sweep.json");
+    assert_string_equal(cli_text(sweep, "format"), "remat-sweep");
+    cli_expect_text(cli_text(sweep, "command"), "remat sweep");
+    check_points(cli, sweep);
+    check_csv(cli, sweep);
+    check_charts(cli, charts);
+    check_page(cli, "sweep/index.html");
+    json_decref(sweep);
+    cli_succeed(cli, "explain sweep/plans/keep-all.json");
+    cli_path(cli, "sweep/index.html", path);
+    assert_int_equal(unlink(path), 0);
+    cli_path(cli, "sweep/charts/peak.png", path);
+    assert_int_equal(unlink(path), 0);
+    cli_succeed(cli, "report sweep");
+    assert_string_equal(cli->out, "sweep/index.html\n");
+    check_charts(cli, charts);
+    check_page(cli, "sweep/index.html");
+}
+
+static void test_sweep_without_running(void **state)
+{
+    struct cli *cli = *state;
+    json_t *sweep, *point;
+    size_t i;
+    cli_succeed(cli, "sweep " TEXT " --batch 4 --analytic --budgets 3 -o sweep");
+    sweep = cli_read_json(cli, "sweep/sweep.json");
+    json_array_foreach(json_object_get(sweep, "points"), i, point)
+        assert_null(json_object_get(point, "measured_peak_bytes"));
+    json_decref(sweep);
+    check_page(cli, "sweep/index.html");
+}
+
+/* --- processes --------------------------------------------------------------------------------------------------- */
+
+static ssize_t read_link(const char *pid, const char *name, char *out, size_t capacity)
+{
+    char path[300];
+    ssize_t length;
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+    length = readlink(path, out, capacity - 1);
+    out[length > 0 ? length : 0] = '\0';
+    return length;
+}
+
+static bool mentions(const char *pid, const char *word)
+{
+    char path[300], line[2048];
+    size_t length;
+    FILE *file;
+    snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
+    file = fopen(path, "rb");
+    if (!file)
+        return false;
+    length = fread(line, 1, sizeof line, file);
+    fclose(file);
+    return memmem(line, length, word, strlen(word)) != NULL;
+}
+
+/* Processes that work in the test's folder with `word` in their command line; *pid is one of them. */
+static int find_processes(const struct cli *cli, const char *word, pid_t *pid)
+{
+    DIR *processes = opendir("/proc");
+    struct dirent *entry;
+    int count = 0;
+    assert_non_null(processes);
+    while ((entry = readdir(processes)) != NULL) {
+        char folder[2 * CLI_PATH_BYTES];
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+            read_link(entry->d_name, "cwd", folder, sizeof folder) < 0)
+            continue;
+        if (strcmp(folder, cli->work) != 0 || !mentions(entry->d_name, word))
+            continue;
+        *pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        count++;
+    }
+    closedir(processes);
+    return count;
+}
+
+/* Waits until at least (or, for 0, exactly) so many processes are there. */
+static pid_t await_processes(const struct cli *cli, const char *word, int expected)
+{
+    struct timespec pause = {0, 5000000};
+    pid_t pid = 0;
+    int count = find_processes(cli, word, &pid);
+    for (int i = 0; i < 6000 && (expected == 0 ? count != 0 : count < expected); i++) {
+        nanosleep(&pause, NULL);
+        count = find_processes(cli, word, &pid);
+    }
+    if (expected == 0 ? count != 0 : count < expected)
+        fail_msg("%d processes with \"%s\", expected %d", count, word, expected);
+    return pid;
+}
+
+static void test_interrupted_sweeps_leave_no_process(void **state)
+{
+    struct cli *cli = *state;
+    json_t *sweep;
+    cli_start(cli, SWEEP " --budgets 100 --steps 10");
+    await_processes(cli, "worker", 2);
+    kill(-cli->pid, SIGINT); /* as from a keyboard: to the whole group */
+    cli_wait(cli);
+    cli_expect_refusal(cli, INTERRUPTED, "stopped after|points|sweep/sweep.json");
+    await_processes(cli, "remat", 0);
+    sweep = cli_read_json(cli, "sweep/sweep.json");
+    assert_true(json_array_size(json_object_get(sweep, "points")) < 100);
+    json_decref(sweep);
+    cli_start(cli, SWEEP " --budgets 100 --steps 10");
+    await_processes(cli, "worker", 2);
+    kill(cli->pid, SIGKILL);
+    assert_int_equal(cli_wait(cli), KILLED);
+    await_processes(cli, "remat", 0);
+}
+
+/* A worker that dies is one point's failure, not the sweep's. */
+static void test_a_killed_worker(void **state)
+{
+    struct cli *cli = *state;
+    json_t *sweep, *points, *point;
+    cli_start(cli, SWEEP " --budgets 2 --steps 10");
+    kill(await_processes(cli, "plans/chain", 1), SIGKILL);
+    assert_int_equal(cli_wait(cli), 0);
+    sweep = cli_read_json(cli, "sweep/sweep.json");
+    points = json_object_get(sweep, "points");
+    point = json_array_get(points, 0);
+    assert_string_equal(cli_text(point, "status"), "error");
+    cli_expect_text(cli_text(point, "message"), "measuring process");
+    point = json_array_get(points, 2);
+    assert_string_equal(cli_text(point, "solver"), "chain");
+    assert_string_equal(cli_text(point, "status"), "ok");
+    await_processes(cli, "remat", 0);
+    json_decref(sweep);
+}
+
+/* --- batchsize and report --------------------------------------------------------------------------------------------
+ */
+
+static void test_batchsize(void **state)
+{
+    struct cli *cli = *state;
+    json_t *json;
+    int64_t largest, best;
+    cli_succeed(cli, "batchsize " TEXT " --memory 4MiB --steps 1 -o batch");
+    cli_expect_text(cli->out, "best batch");
+    cli_expect_text(cli->out, "batch/index.html");
+    json = cli_read_json(cli, "batch/batchsize.json");
+    assert_string_equal(cli_text(json, "format"), "remat-batchsize");
+    assert_int_equal(cli_integer(json, "memory_bytes"), 4 << 20);
+    largest = cli_integer(json, "largest_batch");
+    best = cli_integer(json, "best_batch");
+    json_decref(json);
+    assert_in_range(best, 1, largest);
+    assert_true(cli_exists(cli, "batch/charts/throughput.png"));
+    check_page(cli, "batch/index.html");
+    cli_succeed(cli, "train " TEXT " --data synthetic --steps 1 --memory 4MiB --json --analytic --batch %lld",
+                (long long)largest);
+    cli_refuse(cli, INFEASIBLE, "smallest feasible budget",
+               "train " TEXT " --data synthetic --steps 1 --memory 4MiB --json --analytic --batch %lld",
+               (long long)largest + 1);
+    cli_refuse(cli, INFEASIBLE, "not even a batch of 1|4096", "batchsize " TEXT " --memory 4KiB --steps 1 -o none");
+    cli_refuse(cli, INFEASIBLE, "not even a batch of 2", "batchsize resnet18 --image 32 --memory 90MiB -o none");
+    assert_false(cli_exists(cli, "none"));
+}
+
+static void test_reports_of_nothing(void **state)
+{
+    struct cli *cli = *state;
+    cli_refuse(cli, MISSING_INPUT, ".|sweep.json|found none", "report .");
+    cli_refuse(cli, MISSING_INPUT, "nowhere", "report nowhere");
+    assert_int_equal(cli_count_entries(cli, ""), 0);
+    cli_write_text(cli, "sweep.json", "{\"format\": \"remat-sweep\"");
+    cli_refuse(cli, BAD_DATA, "sweep.json", "report .");
+    cli_write_text(cli, "sweep.json", "{\"format\": \"remat-sweep\", \"version\": 9}");
+    cli_refuse(cli, BAD_DATA, "sweep.json|version", "report .");
+    cli_write_text(cli, "sweep.json", "{\"format\": \"remat-sweep\", \"version\": 1, \"points\": 3}");
+    cli_refuse(cli, BAD_DATA, "sweep.json", "report .");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, cli_setup, cli_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_sweep),
+        TEST(test_sweep_without_running),
+        TEST(test_interrupted_sweeps_leave_no_process),
+        TEST(test_a_killed_worker),
+        TEST(test_batchsize),
+        TEST(test_reports_of_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
