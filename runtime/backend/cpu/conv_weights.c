@@ -51,6 +51,14 @@ static void live_outputs(const struct remat_conv_shape *shape, int axis, int64_t
     *end = high > 0 ? remat_at_most(remat_units(high, shape->stride[axis]), shape->out[axis]) : 0;
 }
 
+/* Elements from one packed tile of dy to the next: an odd number of cache lines, so that tiles, which are written side
+ * by side, do not all fall into the same sets; and with the room that pack_columns asks for. */
+static int64_t tile_step(int64_t pixels, int64_t rows)
+{
+    enum { LINE = REMAT_ALIGNMENT / sizeof(float) };
+    return (remat_units(pixels * rows + REMAT_TILE_MAX_COLUMNS, LINE) | 1) * LINE;
+}
+
 static struct plan plan_make(const struct remat_device *device, const struct remat_conv_shape *shape)
 {
     struct plan plan = {.kernels = REMAT_SIMD_TABLE(device, remat_gemm_kernels), .shape = shape};
@@ -67,8 +75,7 @@ static struct plan plan_make(const struct remat_device *device, const struct rem
     plan.chunk_tiles = LEFT_BYTES / (plan.block_pixels * rows * (int64_t)sizeof(float)) + 1;
     plan.chunk_tiles = remat_at_most(plan.chunk_tiles, remat_units(shape->k, rows));
     plan.unfolded = remat_units(filter, columns) * columns;
-    plan.left_bytes =
-        remat_align_up(plan.chunk_tiles * (plan.block_pixels * rows + REMAT_TILE_MAX_COLUMNS) * (int64_t)sizeof(float));
+    plan.left_bytes = remat_align_up(plan.chunk_tiles * tile_step(plan.block_pixels, rows) * (int64_t)sizeof(float));
     plan.right_bytes =
         remat_align_up(plan.block_pixels * (plan.thin ? plan.unfolded : columns) * (int64_t)sizeof(float));
     return plan;
@@ -84,7 +91,7 @@ int64_t remat_conv_weights_scratch_bytes(const struct remat_device *device, cons
 static int64_t pack_left(const struct part *part, const struct box *box, int64_t tile0, int64_t tiles)
 {
     const struct remat_conv_shape *shape = part->plan->shape;
-    int64_t rows = part->plan->kernels->rows, step = box_pixels(box) * rows + REMAT_TILE_MAX_COLUMNS, done = 0;
+    int64_t rows = part->plan->kernels->rows, step = tile_step(box_pixels(box), rows), done = 0;
     for (int64_t n = box->n0; n < box->n1; n++)
         for (int64_t p = box->p0; p < box->p1; p++, done += box->q1 - box->q0) {
             const float *from = part->dy + ((n * shape->out[0] + p) * shape->out[1] + box->q0) * shape->k;
@@ -111,7 +118,7 @@ static void pack_right(const struct part *part, const struct box *box, int64_t r
 }
 
 /* All tiles of a packed chunk times one panel, into dw at column `at` of each filter. */
-static void multiply(const struct part *part, int64_t pixels, int64_t tile0, int64_t tiles, int64_t tile_step,
+static void multiply(const struct part *part, int64_t pixels, int64_t tile0, int64_t tiles, int64_t packed_step,
                      const float *right, int64_t right_step, int64_t at, int32_t valid, bool add)
 {
     const struct remat_gemm_kernels *kernels = part->plan->kernels;
@@ -124,7 +131,7 @@ static void multiply(const struct part *part, int64_t pixels, int64_t tile0, int
         int32_t height = (int32_t)remat_at_most(kernels->rows, shape->k - k);
         for (int32_t i = 0; i < height; i++)
             rows[i] = part->dw + (k + i) * filter;
-        kernels->by_columns(height, pixels, part->left + tile * tile_step, kernels->rows, right, right_step, &out);
+        kernels->by_columns(height, pixels, part->left + tile * packed_step, kernels->rows, right, right_step, &out);
     }
 }
 
