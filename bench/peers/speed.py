@@ -83,7 +83,7 @@ def main():
             print(f"{name}: remat {rows[-1]['remat_step_ns'] / 1e6:.1f} ms, torch "
                   f"{rows[-1]['torch_step_ns'] / 1e6:.1f} ms, {rows[-1]['speedup']:.2f}x", flush=True)
     result = {"format": "remat-speed", "version": 1, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(),
-              "command": " ".join(sys.argv), "commit": machine["commit"], "machine": machine,
+              "command": "bench/peers/speed.py " + " ".join(["--steps", str(arguments.steps), *arguments.models]), "commit": machine["commit"], "machine": machine,
               "system": platform.platform(), "rows": rows}
     pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
 
