@@ -68,7 +68,7 @@ static enum remat_status train(const struct cli_args *args, struct remat_train_c
     remat_interrupt_remove();
     if (status != REMAT_OK && status != REMAT_INTERRUPTED)
         return status;
-    if (args->json && status == REMAT_OK)
+    if (args->json)
         REMAT_TRY(cli_print_json(result_json(&result), err));
     else
         print_result(&result);

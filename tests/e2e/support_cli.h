@@ -39,8 +39,9 @@ int cli_run_arguments(struct cli *cli, const char *const *arguments);
 /* The two halves of cli_run; signals may be sent to cli->pid in between. */
 void cli_start(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_wait(struct cli *cli);
-/* Waits until work/name exists (or fails the test). */
-void cli_await_file(struct cli *cli, const char *name);
+/* Waits until work/folder holds a name as long as `least` that is not before it in the alphabet; fails the test if the
+ * command ends first. */
+void cli_await(struct cli *cli, const char *folder, const char *least);
 
 /* Runs and expects success; prints the command's messages if it fails. */
 void cli_succeed(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
