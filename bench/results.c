@@ -1,14 +1,11 @@
 #include "bench/results.h"
 
+#include "commit.h" /* made at build time: cmake/commit.cmake */
 #include "core/base/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#ifndef REMAT_COMMIT
-#define REMAT_COMMIT "unknown"
-#endif
 
 const char *remat_build_commit(void)
 {
