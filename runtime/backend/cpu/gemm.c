@@ -1,6 +1,6 @@
 /* The blocking of matrix products (after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
- * ACM TOMS 34, 2008): a block of B is packed into panels that stay in the second-level cache while rows of A pass
- * by. Rows of A are read in place; only a transposed A is packed, tile by tile. */
+ * ACM TOMS 34, 2008): a group of B is packed into panels, which all threads share; each thread packs a chunk of A's
+ * rows, which stays in its second-level cache while the panels pass through the first-level cache one by one. */
 #include "runtime/backend/cpu/gemm.h"
 
 #include "core/base/memory.h"
@@ -9,131 +9,170 @@
 
 #include <omp.h>
 
-/* Elements of a block of packed B: 256 KiB. Several threads pack `BLOCKS_AT_ONCE` blocks before they multiply. */
-enum { BLOCK_ELEMENTS = 65536, BLOCKS_AT_ONCE = 16, DEEP_BLOCK = 1024, PACKED_BLOCK = 256 };
-/* Row tiles that a thread takes at once. */
-enum { TILES_AT_ONCE = 8 };
+/* A panel of a block's depth takes half of a first-level cache; a chunk of A, a part of the second level. */
+enum { BLOCK_DEPTH = 256, CHUNK_ELEMENTS = 24576 };
+/* Elements of B packed at once: by one thread alone, and by several together, which then wait for each other. */
+enum { GROUP_ELEMENTS = 65536, SHARED_GROUP_ELEMENTS = 1048576 };
 
 struct job {
     const struct remat_gemm_kernels *kernels;
     struct remat_gemm gemm;
     const float *a, *b;
     float *c;
-    int64_t block_k, block_n; /* of a block; block_n is whole panels */
-    int64_t group_n;          /* columns packed at once, whole blocks, for all k */
-    bool pack_a;
-    int64_t group_bytes, tile_bytes; /* aligned; a tile is each thread's */
+    int64_t depth;                    /* of a block: k is cut into blocks */
+    int64_t chunk_m;                  /* rows of A packed at once: whole tiles */
+    int64_t group_n, group_k;         /* of B packed at once: whole panels, whole blocks */
+    int64_t tile_step;                /* elements from a packed tile to the next */
+    int64_t group_bytes, chunk_bytes; /* aligned; a chunk is each thread's */
 };
 
 /* One thread's place in a job. */
 struct worker {
     const struct job *job;
     struct remat_turn turn;
-    float *group, *tile;
+    float *group, *chunk;
 };
+
+/* The part of B that is packed: columns n0 .. n1, k0 .. k1. */
+struct group {
+    int64_t n0, n1, k0, k1;
+};
+
+/* Few large chunks, but enough of them to share the work evenly. */
+static int64_t choose_chunk(const struct job *job, int32_t threads)
+{
+    int64_t rows = job->kernels->rows, tiles = remat_units(job->gemm.m, rows);
+    int64_t most = remat_at_least(CHUNK_ELEMENTS / (job->depth * rows), 1);
+    int64_t chunks = remat_units(tiles, most);
+    if (threads > 1)
+        chunks = remat_units(chunks, threads) * threads;
+    return remat_at_least(remat_units(tiles, chunks), 1) * rows;
+}
 
 static struct job job_make(const struct remat_device *device, const struct remat_gemm *gemm, int32_t threads)
 {
     struct job job = {.kernels = REMAT_SIMD_TABLE(device, remat_gemm_kernels), .gemm = *gemm};
     int64_t columns = job.kernels->columns, width = remat_units(gemm->n, columns) * columns;
-    int64_t k = remat_at_least(gemm->k, 1), blocks = threads > 1 ? BLOCKS_AT_ONCE : 1, room;
-    job.pack_a = gemm->trans_a;
-    job.block_k = remat_at_most(k, job.pack_a ? PACKED_BLOCK : DEEP_BLOCK);
-    job.block_n = remat_at_most(BLOCK_ELEMENTS / job.block_k / columns * columns, width);
-    /* All k of a column block are packed together, so that its sums finish before the next. */
-    room = blocks * BLOCK_ELEMENTS / (job.block_n * k);
-    job.group_n = remat_at_most(remat_at_least(room, 1) * job.block_n, width);
-    job.group_bytes = remat_align_up(job.group_n * k * (int64_t)sizeof(float));
-    if (job.pack_a)
-        job.tile_bytes =
-            remat_align_up((job.block_k * job.kernels->rows + REMAT_TILE_MAX_COLUMNS) * (int64_t)sizeof(float));
+    int64_t k = remat_at_least(gemm->k, 1), room = threads > 1 ? SHARED_GROUP_ELEMENTS : GROUP_ELEMENTS;
+    int64_t blocks = remat_units(k, BLOCK_DEPTH);
+    job.depth = remat_units(k, blocks);
+    job.chunk_m = choose_chunk(&job, threads);
+    job.group_n = remat_at_most(room / job.depth / columns * columns, width);
+    job.group_k = remat_at_most(remat_at_least(room / (job.group_n * job.depth), 1), blocks) * job.depth;
+    job.group_bytes = remat_align_up(job.group_n * job.group_k * (int64_t)sizeof(float));
+    job.tile_step = job.depth * job.kernels->rows + REMAT_TILE_MAX_COLUMNS;
+    job.chunk_bytes = remat_align_up(job.chunk_m / job.kernels->rows * job.tile_step * (int64_t)sizeof(float));
     return job;
 }
 
 int64_t remat_gemm_scratch_bytes(const struct remat_device *device, const struct remat_gemm *gemm, int32_t threads)
 {
     struct job job = job_make(device, gemm, threads);
-    return job.group_bytes + job.tile_bytes * threads;
+    return job.group_bytes + job.chunk_bytes * threads;
 }
 
-/* Panels hold all k: panel i of a group is at i * k * columns. */
-static void pack_panel(const struct worker *worker, int64_t n, float *panel)
+/* Where the panel of column n and the block of k stands. */
+static float *panel_at(const struct worker *worker, const struct group *group, int64_t n, int64_t k)
 {
-    const struct remat_gemm *gemm = &worker->job->gemm;
-    const struct remat_gemm_kernels *kernels = worker->job->kernels;
-    int32_t valid = (int32_t)remat_at_most(kernels->columns, gemm->n - n);
-    if (gemm->trans_b)
-        kernels->pack_transposed(gemm->k, valid, worker->job->b + n * gemm->ldb, gemm->ldb, panel);
-    else
-        kernels->pack_rows(gemm->k, valid, worker->job->b + n, gemm->ldb, panel);
+    return worker->group + (k - group->k0) * worker->job->group_n + (n - group->n0) * worker->job->depth;
 }
 
-/* A tile's rows times columns n0 .. n1 over k0 .. k0 + depth. */
-static void multiply_rows(const struct worker *worker, int64_t m, int64_t k0, int64_t depth, int64_t n0, int64_t n1,
-                          int64_t group0)
+static void pack_panel(const struct worker *worker, const struct group *group, int64_t n, int64_t k)
 {
     const struct job *job = worker->job;
     const struct remat_gemm *gemm = &job->gemm;
-    const struct remat_gemm_kernels *kernels = job->kernels;
-    int32_t height = (int32_t)remat_at_most(kernels->rows, gemm->m - m);
-    const float *left[REMAT_TILE_MAX_ROWS];
-    float *rows[REMAT_TILE_MAX_ROWS];
-    struct remat_tile_out out = {.out = rows, .alpha = gemm->alpha, .add = k0 > 0 || gemm->beta != 0};
-    out.bias = k0 == 0 ? gemm->bias : NULL;
-    for (int32_t i = 0; i < height; i++) {
-        rows[i] = job->c + (m + i) * gemm->ldc;
-        left[i] = job->a + (m + i) * gemm->lda + k0;
+    int32_t valid = (int32_t)remat_at_most(job->kernels->columns, gemm->n - n);
+    int64_t depth = remat_at_most(job->depth, group->k1 - k);
+    float *panel = panel_at(worker, group, n, k);
+    if (gemm->trans_b)
+        job->kernels->pack_transposed(depth, valid, job->b + n * gemm->ldb + k, gemm->ldb, panel);
+    else
+        job->kernels->pack_rows(depth, valid, job->b + k * gemm->ldb + n, gemm->ldb, panel);
+}
+
+/* Rows m0 .. m1 of one block of k. */
+static void pack_chunk(const struct worker *worker, int64_t m0, int64_t m1, int64_t k, int64_t depth)
+{
+    const struct job *job = worker->job;
+    const struct remat_gemm *gemm = &job->gemm;
+    int64_t rows = job->kernels->rows;
+    if (gemm->trans_a) {
+        job->kernels->pack_columns(depth, remat_units(m1 - m0, rows), job->a + k * gemm->lda + m0, gemm->lda,
+                                   gemm->m - m0, worker->chunk, job->tile_step);
+        return;
     }
-    if (job->pack_a)
-        kernels->pack_columns(depth, 1, job->a + k0 * gemm->lda + m, gemm->lda, gemm->m - m, worker->tile, 0);
-    for (int64_t n = n0; n < n1; n += kernels->columns) {
-        const float *panel = worker->group + (n - group0) * gemm->k + k0 * kernels->columns;
-        out.column = n;
-        out.columns = (int32_t)remat_at_most(kernels->columns, n1 - n);
-        if (job->pack_a)
-            kernels->by_columns(height, depth, worker->tile, kernels->rows, panel, kernels->columns, &out);
-        else
-            kernels->by_rows(height, 1, depth, left, panel, 0, &out);
+    for (int64_t m = m0; m < m1; m += rows)
+        job->kernels->pack_tile(depth, (int32_t)remat_at_most(rows, m1 - m), job->a + m * gemm->lda + k, gemm->lda,
+                                worker->chunk + (m - m0) / rows * job->tile_step);
+}
+
+/* All tiles of a chunk times one panel. */
+static void multiply_panel(const struct worker *worker, int64_t m0, int64_t m1, int64_t depth, const float *panel,
+                           struct remat_tile_out out)
+{
+    const struct job *job = worker->job;
+    int64_t rows = job->kernels->rows;
+    float *at[REMAT_TILE_MAX_ROWS];
+    const float *tile = worker->chunk;
+    out.out = at;
+    for (int64_t m = m0; m < m1; m += rows, tile += job->tile_step) {
+        int32_t height = (int32_t)remat_at_most(rows, m1 - m);
+        for (int32_t i = 0; i < height; i++)
+            at[i] = job->c + (m + i) * job->gemm.ldc;
+        job->kernels->by_columns(height, depth, tile, rows, panel, job->kernels->columns, &out);
     }
 }
 
-/* Item: a block of columns and a few row tiles, for all k. */
-static void multiply_item(const struct worker *worker, int64_t item, int64_t group0, int64_t group1)
+/* Rows m0 .. m1 of C over a group, block by block of k. */
+static void multiply_chunk(const struct worker *worker, const struct group *group, int64_t m0, int64_t m1)
 {
     const struct job *job = worker->job;
-    int64_t rows = job->kernels->rows, chunk = TILES_AT_ONCE * rows, chunks = remat_units(job->gemm.m, chunk);
-    int64_t n0 = group0 + item / chunks * job->block_n, n1 = remat_at_most(n0 + job->block_n, group1);
-    int64_t m0 = item % chunks * chunk, m1 = remat_at_most(m0 + chunk, job->gemm.m), k0 = 0;
+    int64_t columns = job->kernels->columns, k = group->k0;
     do {
-        int64_t depth = remat_at_most(job->block_k, job->gemm.k - k0);
-        for (int64_t m = m0; m < m1; m += rows)
-            multiply_rows(worker, m, k0, depth, n0, n1, group0);
-        k0 += depth;
-    } while (k0 < job->gemm.k);
+        int64_t depth = remat_at_most(job->depth, group->k1 - k);
+        struct remat_tile_out out = {.alpha = job->gemm.alpha, .add = k > 0 || job->gemm.beta != 0};
+        out.bias = k == 0 ? job->gemm.bias : NULL;
+        pack_chunk(worker, m0, m1, k, depth);
+        for (int64_t n = group->n0; n < group->n1; n += columns) {
+            out.column = n;
+            out.columns = (int32_t)remat_at_most(columns, group->n1 - n);
+            multiply_panel(worker, m0, m1, depth, panel_at(worker, group, n, k), out);
+        }
+        k += job->depth;
+    } while (k < group->k1);
+}
+
+static void work_group(struct worker *worker, const struct group *group)
+{
+    const struct job *job = worker->job;
+    int64_t columns = job->kernels->columns, panels = remat_units(group->n1 - group->n0, columns);
+    int64_t blocks = remat_units(group->k1 - group->k0, job->depth), chunks = remat_units(job->gemm.m, job->chunk_m);
+    int64_t item;
+    while ((item = remat_turn_take(&worker->turn, panels * blocks)) >= 0)
+        pack_panel(worker, group, group->n0 + item % panels * columns, group->k0 + item / panels * job->depth);
+    remat_turn_finish(&worker->turn);
+    while ((item = remat_turn_take(&worker->turn, chunks)) >= 0)
+        multiply_chunk(worker, group, item * job->chunk_m, remat_at_most((item + 1) * job->chunk_m, job->gemm.m));
+    remat_turn_finish(&worker->turn);
 }
 
 static void work(struct worker *worker)
 {
     const struct job *job = worker->job;
-    int64_t columns = job->kernels->columns, item;
-    for (int64_t group0 = 0; group0 < job->gemm.n; group0 += job->group_n) {
-        int64_t group1 = remat_at_most(group0 + job->group_n, job->gemm.n);
-        int64_t panels = remat_units(group1 - group0, columns);
-        int64_t items =
-            remat_units(group1 - group0, job->block_n) * remat_units(job->gemm.m, TILES_AT_ONCE * job->kernels->rows);
-        while ((item = remat_turn_take(&worker->turn, panels)) >= 0)
-            pack_panel(worker, group0 + item * columns, worker->group + item * columns * job->gemm.k);
-        remat_turn_finish(&worker->turn);
-        while ((item = remat_turn_take(&worker->turn, items)) >= 0)
-            multiply_item(worker, item, group0, group1);
-        remat_turn_finish(&worker->turn);
+    for (int64_t n = 0; n < job->gemm.n; n += job->group_n) {
+        struct group group = {.n0 = n, .n1 = remat_at_most(n + job->group_n, job->gemm.n)};
+        do {
+            group.k1 = remat_at_most(group.k0 + job->group_k, job->gemm.k);
+            work_group(worker, &group);
+            group.k0 += job->group_k;
+        } while (group.k0 < job->gemm.k);
     }
 }
 
 static void start(const struct job *job, struct remat_queue *queue, int32_t thread, char *scratch)
 {
     struct worker worker = {.job = job, .turn = {.queue = queue}, .group = (float *)scratch};
-    worker.tile = (float *)(scratch + job->group_bytes + thread * job->tile_bytes);
+    worker.chunk = (float *)(scratch + job->group_bytes + thread * job->chunk_bytes);
     work(&worker);
 }
 

@@ -199,18 +199,68 @@ static void pack_rows(int64_t k, int32_t valid, const float *from, int64_t step,
     }
 }
 
-/* Blocks of 16 k keep the reads to whole cache lines. */
+typedef float quad __attribute__((vector_size(16)));
+typedef float quad_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* to[p * width + j] = from[j][p] for j, p < 4. */
+ALWAYS_INLINE void transpose_4x4(const float *const *from, int64_t p, quad out[4])
+{
+    quad a = *(const quad_unaligned *)(from[0] + p), b = *(const quad_unaligned *)(from[1] + p);
+    quad c = *(const quad_unaligned *)(from[2] + p), d = *(const quad_unaligned *)(from[3] + p);
+    quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    out[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    out[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    out[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    out[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
+
+/* to[p * width + j] = from[j * step + p] for j < width. Whole quads are stored: where width is no multiple of four,
+ * over the beginning of the next p, which is written later. */
+ALWAYS_INLINE void pack_whole(const int32_t width, int64_t k, const float *from, int64_t step, float *to)
+{
+    enum { QUADS = (REMAT_TILE_MAX_COLUMNS + 3) / 4 };
+    const float *rows[4 * QUADS];
+    int64_t p = 0;
+    for (int32_t j = 0; j < 4 * QUADS; j++)
+        rows[j] = from + (j < width ? j : width - 1) * step;
+    for (; p + 4 <= k; p += 4) {
+        quad block[QUADS][4];
+        REMAT_UNROLL
+        for (int32_t q = 0; q < (width + 3) / 4; q++)
+            transpose_4x4(rows + 4 * q, p, block[q]);
+        REMAT_UNROLL
+        for (int32_t i = 0; i < 4; i++)
+            REMAT_UNROLL
+        for (int32_t q = 0; q < (width + 3) / 4; q++)
+            *(quad_unaligned *)(to + (p + i) * width + 4 * q) = block[q][i];
+    }
+    for (; p < k; p++)
+        for (int32_t j = 0; j < width; j++)
+            to[p * width + j] = rows[j][p];
+}
+
+ALWAYS_INLINE void pack_part(const int32_t width, int64_t k, int32_t valid, const float *from, int64_t step, float *to)
+{
+    for (int64_t p = 0; p < k; p++)
+        for (int32_t j = 0; j < width; j++)
+            to[p * width + j] = j < valid ? from[j * step + p] : 0;
+}
+
 static void pack_transposed(int64_t k, int32_t valid, const float *from, int64_t step, float *panel)
 {
-    enum { BLOCK = 16 };
-    if (valid < COLUMNS)
-        memset(panel, 0, (size_t)k * COLUMNS * sizeof *panel);
-    for (int64_t p0 = 0; p0 < k; p0 += BLOCK) {
-        int64_t end = p0 + BLOCK < k ? p0 + BLOCK : k;
-        for (int32_t j = 0; j < valid; j++)
-            for (int64_t p = p0; p < end; p++)
-                panel[p * COLUMNS + j] = from[j * step + p];
-    }
+    if (valid == COLUMNS)
+        pack_whole(COLUMNS, k, from, step, panel);
+    else
+        pack_part(COLUMNS, k, valid, from, step, panel);
+}
+
+static void pack_tile(int64_t k, int32_t valid, const float *from, int64_t step, float *tile)
+{
+    if (valid == ROWS)
+        pack_whole(ROWS, k, from, step, tile);
+    else
+        pack_part(ROWS, k, valid, from, step, tile);
 }
 
 const struct remat_gemm_kernels REMAT_SIMD_NAME(remat_gemm_kernels) = {
@@ -223,4 +273,5 @@ const struct remat_gemm_kernels REMAT_SIMD_NAME(remat_gemm_kernels) = {
     .pack_columns = pack_columns,
     .pack_rows = pack_rows,
     .pack_transposed = pack_transposed,
+    .pack_tile = pack_tile,
 };

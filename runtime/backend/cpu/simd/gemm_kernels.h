@@ -45,6 +45,9 @@ struct remat_gemm_kernels {
     void (*pack_rows)(int64_t k, int32_t valid, const float *from, int64_t step, float *panel);
     /* panel[p * columns + j] = from[j * step + p] for j < valid, 0 beyond: a panel out of rows. */
     void (*pack_transposed)(int64_t k, int32_t valid, const float *from, int64_t step, float *panel);
+    /* A tile of a left operand for by_columns, out of rows: tile[p * rows + i] = from[i * step + p] for i < valid.
+     * Needs room for REMAT_TILE_MAX_COLUMNS elements after its last. */
+    void (*pack_tile)(int64_t k, int32_t valid, const float *from, int64_t step, float *tile);
 };
 
 REMAT_SIMD_DECLARE(struct remat_gemm_kernels, remat_gemm_kernels);
