@@ -169,7 +169,6 @@ static void become_worker(char *const command[], int in[2], int out[2])
     close(in[1]);
     close(out[0]);
     close(out[1]);
-    setenv("OMP_WAIT_POLICY", "passive", 0); /* a waiting worker must not take time from the one that runs */
     execv(command[0], command);
     _exit(127);
 }

@@ -3,7 +3,9 @@
 #include "cli/commands.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cli_command *const commands[] = {&cli_check,   &cli_models, &cli_profile,   &cli_solve,
                                                      &cli_explain, &cli_sweep,  &cli_batchsize, &cli_train,
@@ -45,8 +47,20 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     return REMAT_OK;
 }
 
+/* GNU OpenMP's waiting threads spin for milliseconds, which takes time from whoever shares the processor; spinning for
+ * some microseconds is as fast for our short gaps. Its settings are read before main, so the command starts itself
+ * again with them, unless the user has set any; where that fails, it goes on without. */
+static void wait_briefly(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return;
+    if (setenv("GOMP_SPINCOUNT", "3000", 1) == 0)
+        execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
+    wait_briefly(argv);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write with a message, not a silent death */
     if (argc < 2) {
         print_overview(stderr);
