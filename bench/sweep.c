@@ -4,7 +4,7 @@
 #include "bench/worker.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -101,7 +101,7 @@ static enum remat_status run_step(struct remat_exec *exec, const struct remat_ta
     for (record.micro = 0; record.micro < graph->micro_count; record.micro++)
         REMAT_TRY(remat_exec_micro(exec, 0, &record, err));
     REMAT_TRY(remat_exec_finish(exec, &record, err));
-    remat_exec_measured(exec, &measure);
+    REMAT_TRY(remat_exec_measured(exec, &measure, err));
     *step_ns = measure.step_ns;
     return REMAT_OK;
 }
@@ -112,6 +112,7 @@ static enum remat_status serve(struct remat_exec *exec, const struct remat_task_
 {
     char line[LINE_BYTES];
     struct remat_exec_measure measure;
+    uint64_t hash;
     for (int64_t step = 0;; step++) {
         int64_t step_ns = 0;
         if (!read_line(in, line, sizeof line))
@@ -122,10 +123,11 @@ static enum remat_status serve(struct remat_exec *exec, const struct remat_task_
         snprintf(line, sizeof line, "%lld\n", (long long)step_ns);
         REMAT_TRY(write_line(out, line, err));
     }
-    remat_exec_measured(exec, &measure);
+    REMAT_TRY(remat_exec_measured(exec, &measure, err));
+    REMAT_TRY(remat_state_hash(state, &hash, err));
     snprintf(line, sizeof line, "%lld %lld %lld %016llx\n", (long long)measure.peak_bytes,
              (long long)measure.live_peak_bytes, (long long)(remat_process_peak_bytes() - baseline_bytes),
-             (unsigned long long)remat_state_hash(state));
+             (unsigned long long)hash);
     return write_line(out, line, err);
 }
 
@@ -138,11 +140,12 @@ enum remat_status remat_worker_serve(struct remat_workload *workload, const stru
     struct remat_exec *exec = NULL;
     int64_t baseline_bytes;
     enum remat_status status;
-    REMAT_TRY_GOTO(remat_state_create(&workload->graph, &state, err), done);
-    remat_state_init_parameters(&state, &workload->layers, 1);
+    REMAT_TRY_GOTO(remat_state_create(workload->backend, workload->device, &workload->graph, &state, err), done);
+    REMAT_TRY_GOTO(remat_state_init_parameters(&state, &workload->layers, 1, err), done);
     reset_process_peak();
     baseline_bytes = remat_process_resident_bytes();
-    REMAT_TRY_GOTO(remat_memory_open(plan->arena_bytes, "the arena", &arena, err), done);
+    REMAT_TRY_GOTO(workload->backend->ops->memory_open(workload->device, plan->arena_bytes, "the arena", &arena, err),
+                   done);
     REMAT_TRY_GOTO(remat_exec_create(workload->backend, workload->device, &workload->graph, plan, &state, &arena,
                                      &options, &exec, err),
                    done);

@@ -5,7 +5,7 @@
 #include "cli/worker_command.h"
 #include "profiler/cache.h"
 #include "report/report.h"
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #include "bench/results.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 
 #include <archive.h>
 #include <cairo.h>

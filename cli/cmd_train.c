@@ -6,7 +6,7 @@
 #include "core/base/json.h"
 #include "profiler/cache.h"
 #include "report/report.h"
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 #include "trainer/evaluate.h"
 #include "trainer/interrupt.h"
 #include "trainer/train.h"

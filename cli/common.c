@@ -3,7 +3,7 @@
 #include "cli/recipe.h"
 #include "core/base/memory.h"
 #include "profiler/cache.h"
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 #include "trainer/planning.h"
 
 #include <stdlib.h>

@@ -1,18 +1,16 @@
 #include "profiler/isolated.h"
 
 #include "core/base/memory.h"
-#include "profiler/clock.h"
 #include "profiler/synthetic.h"
-#include "runtime/exec/memory.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 enum { EVICT_BYTES = 64 << 20 };
 
 /* Sizes of everything that the kernel is handed, laid out one after the other. */
 static int64_t needed_bytes(const struct remat_kernel_spec *spec, int64_t scratch_bytes)
 {
-    int64_t bytes = remat_align_up(scratch_bytes);
+    int64_t bytes = remat_align_up(scratch_bytes) + remat_align_up((int64_t)sizeof(struct remat_step_record));
     for (int32_t k = 0; k < spec->inputs_count; k++)
         bytes += remat_align_up(remat_tensor_bytes(&spec->inputs[k]));
     for (int32_t k = 0; k < spec->outputs_count; k++)
@@ -40,74 +38,101 @@ static int64_t integer_bound(const struct remat_kernel_spec *spec)
     }
 }
 
-static unsigned char *take(unsigned char **next, const struct remat_tensor *tensor)
+/* Where the operands of one kernel lie. */
+struct bench {
+    const struct remat_backend *backend;
+    struct remat_device *device;
+    struct remat_memory memory, evicted; /* evicted: empty unless caches are to be cold */
+    struct remat_marks *marks;
+    int64_t used_bytes;
+    struct remat_kernel_args args;
+};
+
+static unsigned char *take(struct bench *bench, int64_t bytes)
 {
-    unsigned char *taken = *next;
-    *next += remat_align_up(remat_tensor_bytes(tensor));
+    unsigned char *taken = bench->memory.base + bench->used_bytes;
+    bench->used_bytes += remat_align_up(bytes);
     return taken;
 }
 
-static void bind(const struct remat_kernel_spec *spec, unsigned char *base, struct remat_kernel_args *args)
+static enum remat_status put(struct bench *bench, const void *data, int64_t bytes, void **out, struct remat_error *err)
 {
+    *out = take(bench, bytes);
+    return bench->backend->ops->upload(bench->device, *out, data, bytes, err);
+}
+
+static enum remat_status put_synthetic(struct bench *bench, const struct remat_tensor *tensor, int64_t bound,
+                                       uint32_t stream, void **out, struct remat_error *err)
+{
+    int64_t bytes = remat_tensor_bytes(tensor);
+    char *data;
+    enum remat_status status;
+    REMAT_TRY(REMAT_ALLOC(data, bytes, err));
+    remat_fill_synthetic(tensor, data, bound, stream);
+    status = put(bench, data, bytes, out, err);
+    free(data);
+    return status;
+}
+
+static enum remat_status bind(const struct remat_kernel_spec *spec, struct bench *bench, struct remat_error *err)
+{
+    const struct remat_step_record record = {.micro_count = 1, .loss_scale = 1.0f};
     int64_t bound = integer_bound(spec);
+    void *input, *device_record;
     for (int32_t k = 0; k < spec->inputs_count; k++) {
-        void *data = take(&base, &spec->inputs[k]);
-        remat_fill_synthetic(&spec->inputs[k], data, bound, (uint32_t)k);
-        args->inputs[k] = data;
+        REMAT_TRY(put_synthetic(bench, &spec->inputs[k], bound, (uint32_t)k, &input, err));
+        bench->args.inputs[k] = input;
     }
-    for (int32_t k = 0; k < spec->cells_count; k++) {
-        args->cells[k] = take(&base, &spec->cells[k]);
-        remat_fill_synthetic(&spec->cells[k], args->cells[k], bound, 16 + (uint32_t)k);
-    }
+    for (int32_t k = 0; k < spec->cells_count; k++)
+        REMAT_TRY(put_synthetic(bench, &spec->cells[k], bound, 16 + (uint32_t)k, &bench->args.cells[k], err));
     for (int32_t k = 0; k < spec->outputs_count; k++)
-        args->outputs[k] = take(&base, &spec->outputs[k]);
-    args->scratch = base;
+        bench->args.outputs[k] = take(bench, remat_tensor_bytes(&spec->outputs[k]));
+    REMAT_TRY(put(bench, &record, (int64_t)sizeof record, &device_record, err));
+    bench->args.record = device_record;
+    bench->args.scratch = bench->memory.base + bench->used_bytes;
+    return REMAT_OK;
 }
 
-static void evict(struct remat_memory *memory)
+static enum remat_status time_runs(struct bench *bench, const struct remat_kernel *kernel, int64_t *samples_ns,
+                                   int32_t count, struct remat_error *err)
 {
-    memset(memory->base, 1, (size_t)memory->bytes);
-}
-
-static enum remat_status time_runs(const struct remat_backend *backend, const struct remat_kernel *kernel,
-                                   const struct remat_kernel_args *args, struct remat_memory *evicted,
-                                   int64_t *samples_ns, int32_t count, struct remat_error *err)
-{
-    REMAT_TRY(backend->kernel_run(kernel, args, err));
+    const struct remat_device_ops *ops = bench->backend->ops;
+    REMAT_TRY(bench->backend->kernel_run(kernel, &bench->args, err));
     for (int32_t i = 0; i < count; i++) {
-        int64_t begin;
-        if (evicted->base)
-            evict(evicted);
-        begin = remat_clock_ns();
-        REMAT_TRY(backend->kernel_run(kernel, args, err));
-        samples_ns[i] = remat_clock_ns() - begin;
+        if (bench->evicted.base)
+            REMAT_TRY(ops->fill(bench->device, bench->evicted.base, 1, bench->evicted.bytes, err));
+        REMAT_TRY(ops->mark(bench->marks, 0, err));
+        REMAT_TRY(bench->backend->kernel_run(kernel, &bench->args, err));
+        REMAT_TRY(ops->mark(bench->marks, 1, err));
+        REMAT_TRY(ops->marks_elapsed(bench->marks, 0, 1, &samples_ns[i], err));
         samples_ns[i] = samples_ns[i] > 0 ? samples_ns[i] : 1;
     }
     return REMAT_OK;
+}
+
+static enum remat_status open_memory(struct bench *bench, int64_t bytes, bool cold, struct remat_error *err)
+{
+    const struct remat_device_ops *ops = bench->backend->ops;
+    REMAT_TRY(ops->marks_open(bench->device, 2, &bench->marks, err));
+    REMAT_TRY(ops->memory_open(bench->device, bytes, "timing one task", &bench->memory, err));
+    return cold ? ops->memory_open(bench->device, EVICT_BYTES, "evicting caches", &bench->evicted, err) : REMAT_OK;
 }
 
 enum remat_status remat_time_isolated(const struct remat_backend *backend, struct remat_device *device,
                                       const struct remat_kernel_spec *spec, int32_t option, bool cold,
                                       int64_t *samples_ns, int32_t count, struct remat_error *err)
 {
-    struct remat_memory memory = {0}, evicted = {0};
-    struct remat_step_record record = {.micro_count = 1, .loss_scale = 1.0f};
-    struct remat_kernel_args args;
+    struct bench bench = {.backend = backend, .device = device};
     struct remat_kernel *kernel = NULL;
     enum remat_status status;
-    memset(&args, 0, sizeof args);
-    args.record = &record;
     REMAT_TRY(backend->kernel_create(device, spec, option, &kernel, err));
-    REMAT_TRY_GOTO(
-        remat_memory_open(needed_bytes(spec, backend->kernel_scratch_bytes(kernel)), "timing one task", &memory, err),
-        done);
-    if (cold)
-        REMAT_TRY_GOTO(remat_memory_open(EVICT_BYTES, "evicting caches", &evicted, err), done);
-    bind(spec, memory.base, &args);
-    status = time_runs(backend, kernel, &args, &evicted, samples_ns, count, err);
+    REMAT_TRY_GOTO(open_memory(&bench, needed_bytes(spec, backend->kernel_scratch_bytes(kernel)), cold, err), done);
+    REMAT_TRY_GOTO(bind(spec, &bench, err), done);
+    status = time_runs(&bench, kernel, samples_ns, count, err);
 done:
-    remat_memory_close(&evicted);
-    remat_memory_close(&memory);
+    backend->ops->marks_close(bench.marks);
+    remat_memory_close(&bench.evicted);
+    remat_memory_close(&bench.memory);
     backend->kernel_destroy(kernel);
     return status;
 }

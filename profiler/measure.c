@@ -120,10 +120,11 @@ static enum remat_status learn_in_steps(struct profile *profile, struct remat_er
     enum remat_status status;
     if (profile->stage.graph->persistent_bytes > profile->limit_bytes)
         return REMAT_OK;
-    REMAT_TRY(remat_state_create(profile->stage.graph, &state, err));
-    remat_state_init_parameters(&state, profile->stage.layers, 1);
+    REMAT_TRY(remat_state_create(profile->stage.backend, profile->stage.device, profile->stage.graph, &state, err));
     profile->stage.state = &state;
-    status = learn_keep_all(profile, err);
+    status = remat_state_init_parameters(&state, profile->stage.layers, 1, err);
+    if (status == REMAT_OK)
+        status = learn_keep_all(profile, err);
     if (status == REMAT_OK && remat_profile_entries_unknown(&profile->entries) > 0)
         status = learn_smallest(profile, err);
     remat_state_free(&state);
@@ -179,9 +180,10 @@ static enum remat_status measure(struct profile *profile, const struct remat_tas
 }
 
 /* A part of the available memory is left for everything that is not ours. */
-static int64_t memory_limit(const struct remat_profile_options *options)
+static int64_t memory_limit(const struct remat_profile_options *options, const struct remat_backend *backend,
+                            struct remat_device *device)
 {
-    int64_t available = remat_available_bytes();
+    int64_t available = backend->ops->available_bytes(device);
     if (options->memory_limit_bytes > 0)
         return options->memory_limit_bytes;
     return available < 0 ? INT64_MAX : available - available / 16;
@@ -196,7 +198,7 @@ enum remat_status remat_profile_measure(struct remat_task_graph *graph, const st
     struct remat_device_info info;
     enum remat_status status;
     backend->describe(device, &info);
-    profile.limit_bytes = memory_limit(options);
+    profile.limit_bytes = memory_limit(options, backend, device);
     if (options->keep_all_step_ns)
         *options->keep_all_step_ns = 0;
     status = remat_profile_entries_collect(graph, &profile.entries, err);

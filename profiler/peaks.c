@@ -1,12 +1,12 @@
 #include "core/base/memory.h"
-#include "profiler/clock.h"
 #include "profiler/isolated.h"
 #include "profiler/profiler.h"
-#include "runtime/exec/memory.h"
 
 #include <string.h>
 
-enum { FIRST_SIZE = 128, LAST_SIZE = 2048, ENOUGH_NS = 30000000, REPEATS = 5, COPY_BYTES = 64 << 20 };
+enum { FIRST_SIZE = 128, LAST_SIZE = 2048, LAST_DEVICE_SIZE = 8192, ENOUGH_NS = 30000000, REPEATS = 5 };
+/* Beyond caches. */
+enum { HOST_COPY_BYTES = 64 << 20, DEVICE_COPY_BYTES = 512 << 20 };
 
 static struct remat_kernel_spec matrix_product(int64_t size)
 {
@@ -23,8 +23,9 @@ static struct remat_kernel_spec matrix_product(int64_t size)
 static enum remat_status measure_compute(const struct remat_backend *backend, struct remat_device *device,
                                          double *gflop_per_second, struct remat_error *err)
 {
+    int64_t last = backend->ops->host ? LAST_SIZE : LAST_DEVICE_SIZE;
     *gflop_per_second = 0.0;
-    for (int64_t size = FIRST_SIZE; size <= LAST_SIZE; size *= 2) {
+    for (int64_t size = FIRST_SIZE; size <= last; size *= 2) {
         struct remat_kernel_spec spec = matrix_product(size);
         int64_t samples[REPEATS], fastest = INT64_MAX;
         REMAT_TRY(remat_time_isolated(backend, device, &spec, 0, false, samples, REPEATS, err));
@@ -39,36 +40,44 @@ static enum remat_status measure_compute(const struct remat_backend *backend, st
     return REMAT_OK;
 }
 
-static void copy(unsigned char *to, const unsigned char *from, int64_t bytes, int32_t threads)
+static enum remat_status time_copies(const struct remat_device_ops *ops, struct remat_device *device,
+                                     const struct remat_memory *memory, struct remat_marks *marks,
+                                     double *gbyte_per_second, struct remat_error *err)
 {
-    const int64_t piece = 1 << 20;
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t i = 0; i < bytes; i += piece)
-        memcpy(to + i, from + i, (size_t)piece);
+    unsigned char *to = memory->base, *from = to + memory->bytes / 2;
+    for (int i = 0; i < REPEATS; i++) {
+        int64_t time_ns;
+        REMAT_TRY(ops->mark(marks, 0, err));
+        REMAT_TRY(ops->copy(device, to, from, memory->bytes / 2, err));
+        REMAT_TRY(ops->mark(marks, 1, err));
+        REMAT_TRY(ops->marks_elapsed(marks, 0, 1, &time_ns, err));
+        if (time_ns > 0 && (double)memory->bytes / (double)time_ns > *gbyte_per_second)
+            *gbyte_per_second = (double)memory->bytes / (double)time_ns;
+    }
+    return REMAT_OK;
 }
 
 /* Bytes read and bytes written both count. */
-static enum remat_status measure_copy(int32_t threads, double *gbyte_per_second, struct remat_error *err)
+static enum remat_status measure_copy(const struct remat_device_ops *ops, struct remat_device *device,
+                                      double *gbyte_per_second, struct remat_error *err)
 {
     struct remat_memory memory;
-    REMAT_TRY(remat_memory_open(2 * (int64_t)COPY_BYTES, "measuring the memory bandwidth", &memory, err));
+    struct remat_marks *marks = NULL;
+    int64_t bytes = ops->host ? HOST_COPY_BYTES : DEVICE_COPY_BYTES;
+    enum remat_status status;
     *gbyte_per_second = 0.0;
-    for (int i = 0; i < REPEATS; i++) {
-        int64_t begin = remat_clock_ns(), time;
-        copy(memory.base, memory.base + COPY_BYTES, COPY_BYTES, threads);
-        time = remat_clock_ns() - begin;
-        if (2.0 * COPY_BYTES / (double)time > *gbyte_per_second)
-            *gbyte_per_second = 2.0 * COPY_BYTES / (double)time;
-    }
+    REMAT_TRY(ops->memory_open(device, 2 * bytes, "measuring the memory bandwidth", &memory, err));
+    status = ops->marks_open(device, 2, &marks, err);
+    if (status == REMAT_OK)
+        status = time_copies(ops, device, &memory, marks, gbyte_per_second, err);
+    ops->marks_close(marks);
     remat_memory_close(&memory);
-    return REMAT_OK;
+    return status;
 }
 
 enum remat_status remat_profile_peaks(const struct remat_backend *backend, struct remat_device *device,
                                       struct remat_machine_peaks *out, struct remat_error *err)
 {
-    struct remat_device_info info;
-    backend->describe(device, &info);
     REMAT_TRY(measure_compute(backend, device, &out->gflop_per_second, err));
-    return measure_copy(info.threads > 0 ? info.threads : 1, &out->gbyte_per_second, err);
+    return measure_copy(backend->ops, device, &out->gbyte_per_second, err);
 }

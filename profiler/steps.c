@@ -42,16 +42,18 @@ static enum remat_status measure(const struct remat_profile_stage *stage, struct
                                  int32_t *steps, int64_t **times_ns, struct remat_error *err)
 {
     struct remat_exec_measure measured;
+    const int64_t *step_times_ns;
     REMAT_TRY(run_step(exec, stage->graph, 0, err));
-    remat_exec_measured(exec, &measured);
+    REMAT_TRY(remat_exec_measured(exec, &measured, err));
     if (*steps <= 0)
         *steps = choose_steps(measured.step_ns);
     REMAT_TRY(REMAT_ALLOC(*times_ns, (int64_t)(instructions + 1) * *steps, err));
     for (int32_t s = 0; s < *steps; s++) {
         REMAT_TRY(run_step(exec, stage->graph, s + 1, err));
+        REMAT_TRY(remat_exec_times_ns(exec, &step_times_ns, err));
         for (int32_t i = 0; i < instructions; i++)
-            (*times_ns)[(int64_t)i * *steps + s] = remat_exec_times_ns(exec)[i];
-        remat_exec_measured(exec, &measured);
+            (*times_ns)[(int64_t)i * *steps + s] = step_times_ns[i];
+        REMAT_TRY(remat_exec_measured(exec, &measured, err));
         (*times_ns)[(int64_t)instructions * *steps + s] = measured.step_ns;
     }
     return REMAT_OK;
@@ -65,7 +67,8 @@ enum remat_status remat_profile_steps(const struct remat_profile_stage *stage, c
     struct remat_exec *exec = NULL;
     enum remat_status status;
     *times_ns = NULL;
-    REMAT_TRY(remat_memory_open(plan->arena_bytes, "the arena for profiling", &arena, err));
+    REMAT_TRY(
+        stage->backend->ops->memory_open(stage->device, plan->arena_bytes, "the arena for profiling", &arena, err));
     REMAT_TRY_GOTO(remat_exec_create(stage->backend, stage->device, stage->graph, plan, stage->state, &arena, &options,
                                      &exec, err),
                    done);

@@ -49,8 +49,8 @@ static enum remat_status open_model(const struct remat_evaluate_config *config,
     remat_normalization(recorded->normalize, workload.feed_mean, workload.feed_std);
     REMAT_TRY(remat_workload_open(&workload, w, err));
     REMAT_TRY(remat_planning_eval(&w->graph, INT64_MAX, &e->plan, err));
-    REMAT_TRY(remat_state_create(&w->graph, &e->state, err));
-    REMAT_TRY(remat_memory_open(e->plan.arena_bytes, "the arena", &e->arena, err));
+    REMAT_TRY(remat_state_create(w->backend, w->device, &w->graph, &e->state, err));
+    REMAT_TRY(w->backend->ops->memory_open(w->device, e->plan.arena_bytes, "the arena", &e->arena, err));
     return remat_runner_open(w->backend, w->device, &w->layers, &w->graph, &e->plan, &e->state, &e->arena,
                              &e->source.shape, false, &e->runner, err);
 }

@@ -58,7 +58,8 @@ enum remat_status remat_runner_open(const struct remat_backend *backend, struct 
     memset(out, 0, sizeof *out);
     if (!metrics)
         return remat_fail(err, REMAT_INTERNAL, "graph %s has no cell 'metrics'", graph->name);
-    out->metrics = metrics->data;
+    out->state = state;
+    out->metrics = metrics;
     REMAT_TRY(remat_exec_create(backend, device, graph, plan, state, arena, &options, &out->exec, err));
     for (int32_t slot = 0; slot < 2; slot++) {
         void *labels;
@@ -81,16 +82,18 @@ enum remat_status remat_runner_step(struct remat_runner *runner, struct remat_pr
                                     struct remat_error *err)
 {
     struct remat_step_record micro = *record;
-    memset(runner->metrics, 0, 4 * sizeof *runner->metrics);
+    double metrics[4];
+    REMAT_TRY(remat_state_zero(runner->state, runner->metrics, err));
     for (micro.micro = 0; micro.micro < micro.micro_count; micro.micro++) {
         int32_t slot;
         REMAT_TRY(remat_prefetch_next(prefetch, &slot, err));
         REMAT_TRY(remat_exec_micro(runner->exec, slot, &micro, err));
     }
     REMAT_TRY(remat_exec_finish(runner->exec, record, err));
-    totals->loss = runner->metrics[0];
-    totals->rows = (int64_t)runner->metrics[1];
-    totals->correct = (int64_t)runner->metrics[2];
+    REMAT_TRY(remat_state_read(runner->state, runner->metrics, metrics, err));
+    totals->loss = metrics[0];
+    totals->rows = (int64_t)metrics[1];
+    totals->correct = (int64_t)metrics[2];
     return REMAT_OK;
 }
 

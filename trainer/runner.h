@@ -10,7 +10,8 @@
 struct remat_runner {
     struct remat_exec *exec; /* owned */
     struct remat_batch slots[2];
-    double *metrics; /* the cell f64[4]: sum of losses, rows, rows right */
+    struct remat_state *state;              /* borrows */
+    const struct remat_state_cell *metrics; /* borrows; f64[4]: sum of losses, rows, rows right */
 };
 
 /* Sums over rows. */

@@ -63,9 +63,9 @@ static enum remat_status allocate(struct remat_session *run, struct remat_error 
     const struct remat_workload *w = &run->workload;
     int64_t bytes =
         run->plan.arena_bytes > run->eval_plan.arena_bytes ? run->plan.arena_bytes : run->eval_plan.arena_bytes;
-    REMAT_TRY(remat_state_create(&w->graph, &run->state, err));
-    remat_state_init_parameters(&run->state, &w->layers, run->config->seed);
-    REMAT_TRY(remat_memory_open(bytes, "the arena", &run->arena, err));
+    REMAT_TRY(remat_state_create(w->backend, w->device, &w->graph, &run->state, err));
+    REMAT_TRY(remat_state_init_parameters(&run->state, &w->layers, run->config->seed, err));
+    REMAT_TRY(w->backend->ops->memory_open(w->device, bytes, "the arena", &run->arena, err));
     REMAT_TRY(remat_runner_open(w->backend, w->device, &w->layers, &w->graph, &run->plan, &run->state, &run->arena,
                                 &run->source.shape, true, &run->train, err));
     return remat_runner_open(w->backend, w->device, &w->layers, &run->eval_graph, &run->eval_plan, &run->state,

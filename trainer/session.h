@@ -2,7 +2,7 @@
 #ifndef REMAT_TRAINER_SESSION_H
 #define REMAT_TRAINER_SESSION_H
 
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/data/prefetch.h"
 #include "trainer/log.h"

@@ -73,8 +73,10 @@ static void show(struct loop *loop, double loss)
     bool text = shape->kind == REMAT_TOKEN_SAMPLES;
     int64_t first = first_of_epoch(run), items = run->recipe.batch * run->micro_count * (text ? shape->length : 1);
     struct remat_exec_measure measured;
+    struct remat_error ignored;
     char what[64];
-    remat_exec_measured(run->train.exec, &measured);
+    if (remat_exec_measured(run->train.exec, &measured, &ignored) != REMAT_OK)
+        measured.peak_bytes = 0; /* the next step tells why */
     /* The position is behind the step just done; at an epoch's end the bar belongs to the epoch that ended. */
     if (run->position.step == first)
         first -= run->steps_per_epoch;
@@ -215,28 +217,29 @@ static enum remat_status run_loop(struct loop *loop, struct remat_error *err)
 }
 
 /* Gradient sums mean nothing between steps and are in no checkpoint: they must not count in the comparison of runs. */
-static uint64_t hash_state(struct remat_state *state)
+static enum remat_status hash_state(struct remat_state *state, uint64_t *hash, struct remat_error *err)
 {
     for (int32_t i = 0; i < state->count; i++)
         if (state->cells[i].kind == REMAT_GRADIENT_SUM)
-            memset(state->cells[i].data, 0, (size_t)remat_tensor_bytes(&state->cells[i].tensor));
-    return remat_state_hash(state);
+            REMAT_TRY(remat_state_zero(state, &state->cells[i], err));
+    return remat_state_hash(state, hash, err);
 }
 
-static void fill_result(struct loop *loop)
+static enum remat_status fill_result(struct loop *loop, struct remat_error *err)
 {
     struct remat_session *run = loop->run;
     struct remat_train_result *result = loop->result;
     struct remat_exec_measure measured;
-    remat_exec_measured(run->train.exec, &measured);
+    REMAT_TRY(remat_exec_measured(run->train.exec, &measured, err));
     result->steps = run->position.step;
     result->epochs = run->position.step / run->steps_per_epoch;
-    result->state_hash = hash_state(&run->state);
     result->planned_bytes = run->plan.arena_bytes;
     result->measured_bytes = measured.peak_bytes;
     result->persistent_bytes = run->workload.graph.persistent_bytes;
     result->budget_bytes = run->budget_bytes;
+    REMAT_TRY(hash_state(&run->state, &result->state_hash, err));
     result->seconds = now_seconds() - loop->started;
+    return REMAT_OK;
 }
 
 static enum remat_status write_end(const struct loop *loop, struct remat_error *err)
@@ -262,13 +265,15 @@ enum remat_status remat_train(const struct remat_train_config *config, struct re
 {
     struct remat_session run;
     struct loop loop = {.run = &run, .result = out, .started = now_seconds()};
-    enum remat_status status = remat_session_open(config, &run, err);
+    struct remat_error ignored;
+    enum remat_status status = remat_session_open(config, &run, err), filled;
     memset(out, 0, sizeof *out);
     out->train_loss = out->train_accuracy = out->test_loss = out->test_accuracy = NAN;
     if (status == REMAT_OK) {
         out->first_step = run.position.step;
         status = run_loop(&loop, err);
-        fill_result(&loop);
+        filled = fill_result(&loop, status == REMAT_OK ? err : &ignored);
+        status = status == REMAT_OK ? filled : status;
     }
     if (status == REMAT_OK)
         status = write_end(&loop, err);

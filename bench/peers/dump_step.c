@@ -234,6 +234,20 @@ static enum remat_status name_gradients(struct run *run)
     return REMAT_OK;
 }
 
+static enum remat_status add_gradient(struct run *run, const char *name, int32_t value, const void *address)
+{
+    const struct remat_tensor *tensor = &run->workload.graph.values[value].tensor;
+    int64_t bytes = remat_tensor_bytes(tensor);
+    char *data;
+    enum remat_status status;
+    REMAT_TRY(REMAT_ALLOC(data, bytes, run->err));
+    status = run->workload.backend->ops->download(run->workload.device, data, address, bytes, run->err);
+    if (status == REMAT_OK)
+        status = remat_tensor_file_add(&run->file, "gradient", name, tensor, REMAT_PARAMETER, data, run->err);
+    free(data);
+    return status;
+}
+
 /* Copies each gradient when its producer is done: before the update, or anything that reuses its memory, runs. */
 static void observe(void *context, int32_t instruction, const struct remat_task *task,
                     const struct remat_kernel_args *args)
@@ -245,9 +259,7 @@ static void observe(void *context, int32_t instruction, const struct remat_task 
         if (!name)
             continue;
         run->gradient_names[task->outputs[k]] = NULL; /* a plan may make it again */
-        run->status =
-            remat_tensor_file_add(&run->file, "gradient", name, &run->workload.graph.values[task->outputs[k]].tensor,
-                                  REMAT_PARAMETER, args->outputs[k], run->err);
+        run->status = add_gradient(run, name, task->outputs[k], args->outputs[k]);
     }
 }
 
@@ -274,10 +286,10 @@ static bool ends_in(const char *name, const char *end)
  * are used: here they get noise on top. The branches of bottleneck blocks start small (Goyal et al., arXiv 1706.02677,
  * start them at 0): else 50 layers magnify a rounding of the first one 10^5 times, and nothing could be compared.
  * Rounded to f32, so that both precisions start from the same numbers. */
-static void disturb_vectors(const struct run *run)
+static void disturb_vectors(const struct run *run, const struct remat_state *mirror)
 {
-    for (int32_t i = 0; i < run->state.count; i++) {
-        const struct remat_state_cell *cell = &run->state.cells[i];
+    for (int32_t i = 0; i < mirror->count; i++) {
+        const struct remat_state_cell *cell = &mirror->cells[i];
         bool model = cell->kind == REMAT_PARAMETER || cell->kind == REMAT_RUNNING_STATISTIC;
         double scale = ends_in(cell->name, ".bn3.weight") ? 0.1 : 1.0;
         for (int64_t e = 0; model && cell->tensor.dims_count == 1 && e < cell->tensor.dims[0]; e++) {
@@ -291,13 +303,30 @@ static void disturb_vectors(const struct run *run)
 
 static enum remat_status add_model(struct run *run, const char *group)
 {
-    for (int32_t i = 0; i < run->state.count; i++) {
-        const struct remat_state_cell *cell = &run->state.cells[i];
+    struct remat_state mirror;
+    enum remat_status status = remat_state_mirror(&run->state, &mirror, run->err);
+    for (int32_t i = 0; i < mirror.count && status == REMAT_OK; i++) {
+        const struct remat_state_cell *cell = &mirror.cells[i];
         if (cell->kind == REMAT_PARAMETER || cell->kind == REMAT_RUNNING_STATISTIC)
-            REMAT_TRY(
-                remat_tensor_file_add(&run->file, group, cell->name, &cell->tensor, cell->kind, cell->data, run->err));
+            status =
+                remat_tensor_file_add(&run->file, group, cell->name, &cell->tensor, cell->kind, cell->data, run->err);
     }
-    return REMAT_OK;
+    remat_state_free(&mirror);
+    return status;
+}
+
+static enum remat_status init_state(struct run *run)
+{
+    struct remat_state mirror;
+    enum remat_status status;
+    REMAT_TRY(remat_state_init_parameters(&run->state, &run->workload.layers, run->settings->seed, run->err));
+    status = remat_state_mirror(&run->state, &mirror, run->err);
+    if (status == REMAT_OK) {
+        disturb_vectors(run, &mirror);
+        status = remat_state_restore(&run->state, &mirror, run->err);
+    }
+    remat_state_free(&mirror);
+    return status;
 }
 
 /* Squares of 8 pixels in random colours, with noise. Noise alone would look alike to deep layers, and their batch
@@ -347,15 +376,16 @@ static enum remat_status train_step(struct run *run)
                                              .learning_rate = run->settings->learning_rate,
                                              .loss_scale = 1.0f};
     struct remat_state_cell *metrics = remat_state_find(&run->state, "metrics");
+    double sums[4];
     char group[32];
     snprintf(group, sizeof group, "step.%lld", (long long)run->step);
     REMAT_TRY(draw_batch(run, group));
-    memset(metrics->data, 0, (size_t)remat_tensor_bytes(&metrics->tensor));
+    REMAT_TRY(remat_state_zero(&run->state, metrics, run->err));
     REMAT_TRY(remat_exec_micro(run->exec, 0, &record, run->err));
     REMAT_TRY(remat_exec_finish(run->exec, &record, run->err));
     REMAT_TRY(run->status);
-    return remat_tensor_file_add(&run->file, group, "metrics", &metrics->tensor, REMAT_METRICS, metrics->data,
-                                 run->err);
+    REMAT_TRY(remat_state_read(&run->state, metrics, sums, run->err));
+    return remat_tensor_file_add(&run->file, group, "metrics", &metrics->tensor, REMAT_METRICS, sums, run->err);
 }
 
 static enum remat_status make_plan(struct run *run)
@@ -372,16 +402,14 @@ static enum remat_status make_plan(struct run *run)
 
 static enum remat_status prepare(struct run *run)
 {
-    const struct settings *s = run->settings;
     const struct remat_exec_options options = {.observe = observe, .context = run};
     struct remat_workload *w = &run->workload;
-    REMAT_TRY(remat_workload_open(&s->workload, w, run->err));
+    REMAT_TRY(remat_workload_open(&run->settings->workload, w, run->err));
     REMAT_TRY(name_gradients(run));
     REMAT_TRY(make_plan(run));
-    REMAT_TRY(remat_state_create(&w->graph, &run->state, run->err));
-    REMAT_TRY(remat_memory_open(run->plan.arena_bytes, "the arena", &run->arena, run->err));
-    remat_state_init_parameters(&run->state, &w->layers, s->seed);
-    disturb_vectors(run);
+    REMAT_TRY(remat_state_create(w->backend, w->device, &w->graph, &run->state, run->err));
+    REMAT_TRY(w->backend->ops->memory_open(w->device, run->plan.arena_bytes, "the arena", &run->arena, run->err));
+    REMAT_TRY(init_state(run));
     return remat_exec_create(w->backend, w->device, &w->graph, &run->plan, &run->state, &run->arena, &options,
                              &run->exec, run->err);
 }

@@ -1,15 +1,22 @@
-/* A backend: a device with memory and kernels. ref (plain loops, the oracle), cpu (oneDNN and own kernels), later cuda.
+/* A backend: a device with memory and kernels. ref (plain loops, the oracle) and cpu (oneDNN and own kernels) are
+ * always there; others, such as cuda, are shared objects loaded when they are asked for (plugin.h).
  *
- * A kernel is made once from a spec and an option and run many times; run allocates nothing, blocks, and never keeps
- * addresses. Its scratch is given by the caller: exactly the bytes that the option asked for. */
+ * A kernel is made once from a spec and an option and run many times; run allocates nothing and never keeps addresses.
+ * Its scratch is given by the caller: exactly the bytes that the option asked for. All operands, the step record too,
+ * lie in memory that the device's `memory_open` gave.
+ *
+ * A device does its work (kernels, copies, fills) in the order in which it was asked for. Calls may return before the
+ * work is done: download, synchronise and marks_elapsed wait for it. */
 #ifndef REMAT_RUNTIME_BACKEND_BACKEND_H
 #define REMAT_RUNTIME_BACKEND_BACKEND_H
 
 #include "core/graph/op.h"
 #include "core/graph/task_graph.h"
+#include "runtime/backend/memory.h"
 
-struct remat_device;
 struct remat_kernel;
+struct remat_marks;     /* points in the order of a device's work */
+struct remat_recording; /* work noted once, to be repeated with one call */
 
 struct remat_device_config {
     int32_t threads; /* 0 = all cores */
@@ -50,8 +57,49 @@ struct remat_kernel_option {
     int32_t numerics;
 };
 
+/* Memory and order of work. */
+struct remat_device_ops {
+    bool host; /* the memory is the host's own: its addresses may be used directly */
+    /* As remat_memory_open (memory.h): exactly the bytes, zeroed; closed by remat_memory_close. */
+    enum remat_status (*memory_open)(struct remat_device *device, int64_t bytes, const char *purpose,
+                                     struct remat_memory *out, struct remat_error *err);
+    /* Host memory that uploads are fastest from. */
+    enum remat_status (*pinned_open)(struct remat_device *device, int64_t bytes, const char *purpose,
+                                     struct remat_memory *out, struct remat_error *err);
+    int64_t (*available_bytes)(struct remat_device *device); /* -1 if unknown */
+    /* Host to device; when it returns, `from` may be changed. */
+    enum remat_status (*upload)(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                                struct remat_error *err);
+    /* Device to host; when it returns, `to` is complete. */
+    enum remat_status (*download)(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                                  struct remat_error *err);
+    enum remat_status (*copy)(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                              struct remat_error *err);
+    enum remat_status (*fill)(struct remat_device *device, void *to, uint8_t byte, int64_t bytes,
+                              struct remat_error *err);
+    enum remat_status (*synchronise)(struct remat_device *device, struct remat_error *err);
+    /* Marks 0 .. count - 1, to be set again and again. */
+    enum remat_status (*marks_open)(struct remat_device *device, int32_t count, struct remat_marks **out,
+                                    struct remat_error *err);
+    void (*marks_close)(struct remat_marks *marks);
+    enum remat_status (*mark)(struct remat_marks *marks, int32_t index, struct remat_error *err);
+    /* The time from one mark to a later one. */
+    enum remat_status (*marks_elapsed)(struct remat_marks *marks, int32_t from, int32_t to, int64_t *time_ns,
+                                       struct remat_error *err);
+    /* Between begin and end kernel runs are noted, not done; replay does them with the addresses that they were noted
+     * with. All NULL where a call costs nothing. */
+    enum remat_status (*record_begin)(struct remat_device *device, struct remat_error *err);
+    enum remat_status (*record_end)(struct remat_device *device, struct remat_recording **out, struct remat_error *err);
+    enum remat_status (*replay)(struct remat_recording *recording, struct remat_error *err);
+    void (*recording_close)(struct remat_recording *recording);
+};
+
+/* Of every backend whose memory is the host's: host.c. */
+extern const struct remat_device_ops remat_host_ops;
+
 struct remat_backend {
     const char *name;
+    const struct remat_device_ops *ops;
     enum remat_status (*open)(const struct remat_device_config *config, struct remat_device **out,
                               struct remat_error *err);
     void (*close)(struct remat_device *device);

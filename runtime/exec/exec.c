@@ -6,10 +6,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+/* What is run, and recorded, as a whole. */
+enum section { MICRO_SLOT_0, MICRO_SLOT_1, FINISH, SECTIONS };
+/* Of the whole step: set at the beginning and at the end of the last micro step and of the finish section. */
+enum { MICRO_BEGIN, MICRO_END, FINISH_BEGIN, FINISH_END, STEP_MARKS };
 
 struct remat_exec {
     const struct remat_backend *backend;
+    const struct remat_device_ops *ops;
+    struct remat_device *device;
     const struct remat_task_graph *graph;
     const struct remat_plan *plan;
     unsigned char *arena;
@@ -18,16 +24,12 @@ struct remat_exec {
     struct remat_call *calls; /* one an instruction */
     int64_t *times_ns;        /* one an instruction */
     struct remat_tracker *tracker;
-    struct remat_step_record record;
-    int64_t micro_ns, finish_ns;
+    struct remat_memory record;  /* a struct remat_step_record, where kernels read it */
+    struct remat_memory staging; /* the loader's side of both slots, unless the arena is the host's own memory */
+    struct remat_marks *step_marks, *instruction_marks; /* the latter two an instruction */
+    struct remat_recording *recordings[SECTIONS];
+    bool has_run[SECTIONS], micro_done, finish_done;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
 
 static enum remat_status check_plan(const struct remat_task_graph *graph, const struct remat_plan *plan,
                                     const struct remat_memory *arena, struct remat_error *err)
@@ -68,6 +70,21 @@ static enum remat_status create_tracker(struct remat_exec *exec, struct remat_er
                                 exec->arena, staging_bytes(exec->graph), &exec->tracker, err);
 }
 
+/* What an executor has beside the arena: the record, marks, and the host's side of the staging slots. */
+static enum remat_status open_memory(struct remat_exec *exec, struct remat_error *err)
+{
+    const struct remat_device_ops *ops = exec->ops;
+    int64_t record_bytes = remat_align_up((int64_t)sizeof(struct remat_step_record));
+    REMAT_TRY(ops->memory_open(exec->device, record_bytes, "the step record", &exec->record, err));
+    if (!ops->host)
+        REMAT_TRY(
+            ops->pinned_open(exec->device, exec->graph->staging_bytes, "batches on the host", &exec->staging, err));
+    REMAT_TRY(ops->marks_open(exec->device, STEP_MARKS, &exec->step_marks, err));
+    if (exec->options.time)
+        REMAT_TRY(ops->marks_open(exec->device, 2 * exec->plan->instructions_count, &exec->instruction_marks, err));
+    return REMAT_OK;
+}
+
 enum remat_status remat_exec_create(const struct remat_backend *backend, struct remat_device *device,
                                     const struct remat_task_graph *graph, const struct remat_plan *plan,
                                     struct remat_state *state, const struct remat_memory *arena,
@@ -81,13 +98,16 @@ enum remat_status remat_exec_create(const struct remat_backend *backend, struct 
     REMAT_TRY(check_plan(graph, plan, arena, err));
     REMAT_TRY(REMAT_ALLOC(exec, 1, err));
     exec->backend = backend;
+    exec->ops = backend->ops;
+    exec->device = device;
     exec->graph = graph;
     exec->plan = plan;
     exec->arena = arena->base;
     exec->options = *options;
     exec->kernels.backend = backend;
     exec->kernels.device = device;
-    memory = (struct remat_call_memory){arena->base, state, &exec->record};
+    REMAT_TRY_GOTO(open_memory(exec, err), fail);
+    memory = (struct remat_call_memory){arena->base, state, (const void *)exec->record.base};
     REMAT_TRY_GOTO(REMAT_ALLOC(exec->calls, plan->instructions_count, err), fail);
     REMAT_TRY_GOTO(REMAT_ALLOC(exec->times_ns, plan->instructions_count, err), fail);
     REMAT_TRY_GOTO(remat_calls_bind(graph, plan, &memory, &exec->kernels, exec->calls, err), fail);
@@ -104,6 +124,13 @@ void remat_exec_destroy(struct remat_exec *exec)
 {
     if (!exec)
         return;
+    for (int32_t i = 0; i < SECTIONS; i++)
+        if (exec->recordings[i])
+            exec->ops->recording_close(exec->recordings[i]);
+    exec->ops->marks_close(exec->step_marks);
+    exec->ops->marks_close(exec->instruction_marks);
+    remat_memory_close(&exec->record);
+    remat_memory_close(&exec->staging);
     remat_tracker_destroy(exec->tracker);
     remat_kernel_set_free(&exec->kernels);
     free(exec->calls);
@@ -114,12 +141,13 @@ void remat_exec_destroy(struct remat_exec *exec)
 void *remat_exec_staging(struct remat_exec *exec, int32_t slot, const char *name, struct remat_tensor *tensor)
 {
     const struct remat_task_graph *graph = exec->graph;
+    unsigned char *base = exec->ops->host ? exec->arena : exec->staging.base;
     for (int32_t i = 0; i < graph->cells_count; i++) {
         if (graph->cells[i].kind != REMAT_STAGING_SLOT || strcmp(graph->cells[i].name, name) != 0)
             continue;
         if (tensor)
             *tensor = graph->cells[i].tensor;
-        return exec->arena + slot * (graph->staging_bytes / 2) + remat_staging_offset(graph, i);
+        return base + slot * (graph->staging_bytes / 2) + remat_staging_offset(graph, i);
     }
     return NULL;
 }
@@ -145,69 +173,138 @@ static void select_slot(const struct remat_exec *exec, struct remat_call *call, 
             call->args.cells[k] = exec->arena + slot_offset + call->staging[k];
 }
 
+static enum remat_status mark_instruction(const struct remat_exec *exec, int32_t mark, struct remat_error *err)
+{
+    return exec->options.time ? exec->ops->mark(exec->instruction_marks, mark, err) : REMAT_OK;
+}
+
 static enum remat_status run_call(struct remat_exec *exec, int32_t index, int32_t slot, struct remat_error *err)
 {
     struct remat_call *call = &exec->calls[index];
     const struct remat_exec_options *options = &exec->options;
-    int64_t begin;
     select_slot(exec, call, slot);
     if (options->poison)
-        remat_poison_before(exec->plan, index, exec->arena);
+        REMAT_TRY(remat_poison_before(exec->ops, exec->device, exec->plan, index, exec->arena, err));
     if (exec->tracker)
         track(exec->tracker, index, call);
-    begin = options->time ? now_ns() : 0;
+    REMAT_TRY(mark_instruction(exec, 2 * index, err));
     if (exec->backend->kernel_run(call->kernel, &call->args, err) != REMAT_OK)
         return remat_error_prefix(err, "instruction %d, task %s", index, call->task->name);
-    if (options->time)
-        exec->times_ns[index] = now_ns() - begin;
+    REMAT_TRY(mark_instruction(exec, 2 * index + 1, err));
     if (options->observe)
         options->observe(options->context, index, call->task, &call->args);
     if (options->poison)
-        remat_poison_after(exec->plan, index, exec->arena);
+        REMAT_TRY(remat_poison_after(exec->ops, exec->device, exec->plan, index, exec->arena, err));
     return REMAT_OK;
 }
 
-/* Instructions [begin, end). One stream on the host: what a wait asks for has completed already. */
-static enum remat_status run_range(struct remat_exec *exec, int32_t begin, int32_t end, int32_t slot,
-                                   const struct remat_step_record *record, int64_t *time_ns, struct remat_error *err)
+/* Instructions of a section, one by one. One stream: what a wait asks for comes before in the device's order. */
+static enum remat_status run_calls(struct remat_exec *exec, enum section section, struct remat_error *err)
 {
-    int64_t start = now_ns();
-    exec->record = *record;
+    int32_t begin = section == FINISH ? exec->plan->finish_begin : 0;
+    int32_t end = section == FINISH ? exec->plan->instructions_count : exec->plan->finish_begin;
     for (int32_t i = begin; i < end; i++)
         if (exec->calls[i].task)
-            REMAT_TRY(run_call(exec, i, slot, err));
-    *time_ns = now_ns() - start;
+            REMAT_TRY(run_call(exec, i, section == MICRO_SLOT_1, err));
     return REMAT_OK;
 }
 
-enum remat_status remat_exec_micro(struct remat_exec *exec, int32_t slot, const struct remat_step_record *record,
+static enum remat_status record(struct remat_exec *exec, enum section section, struct remat_error *err)
+{
+    struct remat_error ignored;
+    enum remat_status status;
+    REMAT_TRY(exec->ops->record_begin(exec->device, err));
+    status = run_calls(exec, section, err);
+    if (status == REMAT_OK)
+        return exec->ops->record_end(exec->device, &exec->recordings[section], err);
+    /* The device must leave its recording state, whatever comes of it. */
+    if (exec->ops->record_end(exec->device, &exec->recordings[section], &ignored) == REMAT_OK)
+        exec->ops->recording_close(exec->recordings[section]);
+    exec->recordings[section] = NULL;
+    return status;
+}
+
+/* The first run is plain: libraries may still load code then, which no recording allows. */
+static enum remat_status run_section(struct remat_exec *exec, enum section section, struct remat_error *err)
+{
+    const struct remat_exec_options *options = &exec->options;
+    bool records = exec->ops->record_begin && !options->time && !options->poison && !options->observe;
+    bool first = !exec->has_run[section];
+    exec->has_run[section] = true;
+    if (!records || first)
+        return run_calls(exec, section, err);
+    if (!exec->recordings[section])
+        REMAT_TRY(record(exec, section, err));
+    return exec->ops->replay(exec->recordings[section], err);
+}
+
+static enum remat_status upload_record(const struct remat_exec *exec, const struct remat_step_record *step,
+                                       struct remat_error *err)
+{
+    return exec->ops->upload(exec->device, exec->record.base, step, (int64_t)sizeof *step, err);
+}
+
+static enum remat_status upload_slot(const struct remat_exec *exec, int32_t slot, struct remat_error *err)
+{
+    int64_t bytes = exec->graph->staging_bytes / 2, offset = slot * bytes;
+    if (exec->ops->host || bytes == 0)
+        return REMAT_OK;
+    return exec->ops->upload(exec->device, exec->arena + offset, exec->staging.base + offset, bytes, err);
+}
+
+enum remat_status remat_exec_micro(struct remat_exec *exec, int32_t slot, const struct remat_step_record *step,
                                    struct remat_error *err)
 {
+    const struct remat_device_ops *ops = exec->ops;
     if (slot != 0 && slot != 1)
         return remat_fail(err, REMAT_INTERNAL, "there are staging slots 0 and 1, not %d", slot);
-    if (exec->tracker)
+    if (exec->tracker && !exec->recordings[slot])
         remat_tracker_begin(exec->tracker);
-    exec->finish_ns = 0;
-    return run_range(exec, 0, exec->plan->finish_begin, slot, record, &exec->micro_ns, err);
+    exec->finish_done = false;
+    REMAT_TRY(upload_record(exec, step, err));
+    REMAT_TRY(ops->mark(exec->step_marks, MICRO_BEGIN, err));
+    REMAT_TRY(upload_slot(exec, slot, err));
+    REMAT_TRY(run_section(exec, slot == 0 ? MICRO_SLOT_0 : MICRO_SLOT_1, err));
+    REMAT_TRY(ops->mark(exec->step_marks, MICRO_END, err));
+    exec->micro_done = true;
+    return REMAT_OK;
 }
 
-enum remat_status remat_exec_finish(struct remat_exec *exec, const struct remat_step_record *record,
+enum remat_status remat_exec_finish(struct remat_exec *exec, const struct remat_step_record *step,
                                     struct remat_error *err)
 {
-    return run_range(exec, exec->plan->finish_begin, exec->plan->instructions_count, 0, record, &exec->finish_ns, err);
+    if (exec->plan->finish_begin == exec->plan->instructions_count)
+        return REMAT_OK;
+    REMAT_TRY(upload_record(exec, step, err));
+    REMAT_TRY(exec->ops->mark(exec->step_marks, FINISH_BEGIN, err));
+    REMAT_TRY(run_section(exec, FINISH, err));
+    REMAT_TRY(exec->ops->mark(exec->step_marks, FINISH_END, err));
+    exec->finish_done = true;
+    return REMAT_OK;
 }
 
-void remat_exec_measured(const struct remat_exec *exec, struct remat_exec_measure *out)
+enum remat_status remat_exec_measured(const struct remat_exec *exec, struct remat_exec_measure *out,
+                                      struct remat_error *err)
 {
+    int64_t finish_ns = 0;
     memset(out, 0, sizeof *out);
-    out->step_ns = exec->micro_ns + exec->finish_ns;
+    if (exec->micro_done)
+        REMAT_TRY(exec->ops->marks_elapsed(exec->step_marks, MICRO_BEGIN, MICRO_END, &out->step_ns, err));
+    if (exec->finish_done)
+        REMAT_TRY(exec->ops->marks_elapsed(exec->step_marks, FINISH_BEGIN, FINISH_END, &finish_ns, err));
+    out->step_ns += finish_ns;
     if (exec->tracker) {
         out->peak_bytes = remat_tracker_extent_bytes(exec->tracker);
         out->live_peak_bytes = remat_tracker_live_peak_bytes(exec->tracker);
     }
+    return REMAT_OK;
 }
 
-const int64_t *remat_exec_times_ns(const struct remat_exec *exec)
+enum remat_status remat_exec_times_ns(struct remat_exec *exec, const int64_t **out, struct remat_error *err)
 {
-    return exec->times_ns;
+    *out = exec->times_ns;
+    for (int32_t i = 0; exec->options.time && i < exec->plan->instructions_count; i++)
+        if (exec->calls[i].task)
+            REMAT_TRY(exec->ops->marks_elapsed(exec->instruction_marks, 2 * i, 2 * i + 1, &exec->times_ns[i], err));
+    return REMAT_OK;
 }

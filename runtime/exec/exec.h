@@ -1,5 +1,6 @@
 /* The executor: runs a verified plan, one kernel call an instruction: address = base + offset. It allocates nothing
- * during steps.
+ * during steps. Where a device can record work (a CUDA graph), each section runs once as it stands, is then recorded,
+ * and from there on replayed with one call; what varies from step to step is in the step record, in device memory.
  *
  * Measured is measured: with `track`, the ranges and scratch sizes that are really handed to each kernel are recorded
  * (from the kernel's own descriptors, not the plan's numbers) and their high-water mark is computed from that record.
@@ -17,8 +18,8 @@ struct remat_exec_options {
     bool track;  /* record ranges: measured peaks */
     bool time;   /* record each instruction's time */
     bool poison; /* fill a buffer with NaN when it begins and when it ends: tests */
-    /* Called after each run instruction of a task with the addresses of its outputs (tests: copy gradients before use).
-     */
+    /* Called after each run instruction of a task with the addresses, in the device's memory, of its outputs (tests:
+     * copy gradients before use). */
     void (*observe)(void *context, int32_t instruction, const struct remat_task *task,
                     const struct remat_kernel_args *args);
     void *context;
@@ -34,8 +35,8 @@ REMAT_MUST_CHECK enum remat_status remat_exec_create(const struct remat_backend 
                                                      struct remat_error *err);
 void remat_exec_destroy(struct remat_exec *exec);
 
-/* The memory of a staging cell (name "staging.<input>") in slot 0 or 1; written by the data loader before a micro step.
- */
+/* The host memory of a staging cell (name "staging.<input>") in slot 0 or 1; written by the data loader before a micro
+ * step, which takes it to the device where that has memory of its own. */
 void *remat_exec_staging(struct remat_exec *exec, int32_t slot, const char *name, struct remat_tensor *tensor);
 
 /* One micro step, reading the batch in `slot`. */
@@ -50,8 +51,11 @@ struct remat_exec_measure {
     int64_t live_peak_bytes; /* largest sum of live ranges and scratch (track) */
     int64_t step_ns;         /* last micro step + finish */
 };
-void remat_exec_measured(const struct remat_exec *exec, struct remat_exec_measure *out);
-/* Time of each instruction in the last step (time), instructions_count entries; borrowed. */
-const int64_t *remat_exec_times_ns(const struct remat_exec *exec);
+/* Waits for the end of the last step. */
+REMAT_MUST_CHECK enum remat_status remat_exec_measured(const struct remat_exec *exec, struct remat_exec_measure *out,
+                                                       struct remat_error *err);
+/* Time of each instruction in the last step (time), instructions_count entries, 0 for waits; borrowed. */
+REMAT_MUST_CHECK enum remat_status remat_exec_times_ns(struct remat_exec *exec, const int64_t **out,
+                                                       struct remat_error *err);
 
 #endif

@@ -1,7 +1,5 @@
 #include "runtime/exec/poison.h"
 
-#include <string.h>
-
 static bool overlap(const struct remat_buffer *a, const struct remat_buffer *b)
 {
     return a->space == b->space && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
@@ -22,27 +20,28 @@ static bool shares_bytes(const struct remat_plan *plan, const struct remat_buffe
     return false;
 }
 
-static void fill(const struct remat_buffer *buffer, unsigned char *arena)
-{
-    memset(arena + buffer->offset, 0xFF, (size_t)buffer->bytes);
-}
-
-void remat_poison_before(const struct remat_plan *plan, int32_t instruction, unsigned char *arena)
+enum remat_status remat_poison_before(const struct remat_device_ops *ops, struct remat_device *device,
+                                      const struct remat_plan *plan, int32_t instruction, unsigned char *arena,
+                                      struct remat_error *err)
 {
     const struct remat_instruction *now = &plan->instructions[instruction];
     for (int32_t b = 0; b < plan->buffers_count; b++) {
         const struct remat_buffer *buffer = &plan->buffers[b];
         if (buffer->begin == instruction && !shares_bytes(plan, buffer, now->inputs, REMAT_MAX_INPUTS))
-            fill(buffer, arena);
+            REMAT_TRY(ops->fill(device, arena + buffer->offset, 0xFF, buffer->bytes, err));
     }
+    return REMAT_OK;
 }
 
-void remat_poison_after(const struct remat_plan *plan, int32_t instruction, unsigned char *arena)
+enum remat_status remat_poison_after(const struct remat_device_ops *ops, struct remat_device *device,
+                                     const struct remat_plan *plan, int32_t instruction, unsigned char *arena,
+                                     struct remat_error *err)
 {
     const struct remat_instruction *now = &plan->instructions[instruction];
     for (int32_t b = 0; b < plan->buffers_count; b++) {
         const struct remat_buffer *buffer = &plan->buffers[b];
         if (buffer->end == instruction && !shares_bytes(plan, buffer, now->outputs, REMAT_MAX_OUTPUTS))
-            fill(buffer, arena);
+            REMAT_TRY(ops->fill(device, arena + buffer->offset, 0xFF, buffer->bytes, err));
     }
+    return REMAT_OK;
 }

@@ -5,8 +5,13 @@
 #define REMAT_RUNTIME_EXEC_POISON_H
 
 #include "core/plan/plan.h"
+#include "runtime/backend/backend.h"
 
-void remat_poison_before(const struct remat_plan *plan, int32_t instruction, unsigned char *arena);
-void remat_poison_after(const struct remat_plan *plan, int32_t instruction, unsigned char *arena);
+REMAT_MUST_CHECK enum remat_status remat_poison_before(const struct remat_device_ops *ops, struct remat_device *device,
+                                                       const struct remat_plan *plan, int32_t instruction,
+                                                       unsigned char *arena, struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_poison_after(const struct remat_device_ops *ops, struct remat_device *device,
+                                                      const struct remat_plan *plan, int32_t instruction,
+                                                      unsigned char *arena, struct remat_error *err);
 
 #endif

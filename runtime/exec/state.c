@@ -25,14 +25,18 @@ static enum remat_status place_cells(const struct remat_task_graph *graph, struc
     return REMAT_OK;
 }
 
-enum remat_status remat_state_create(const struct remat_task_graph *graph, struct remat_state *out,
+enum remat_status remat_state_create(const struct remat_backend *backend, struct remat_device *device,
+                                     const struct remat_task_graph *graph, struct remat_state *out,
                                      struct remat_error *err)
 {
     enum remat_status status;
     memset(out, 0, sizeof *out);
+    out->ops = backend->ops;
+    out->device = device;
     REMAT_TRY(REMAT_ALLOC(out->cells, graph->cells_count, err));
-    REMAT_TRY_GOTO(remat_memory_open(graph->persistent_bytes, "parameters and optimizer state", &out->memory, err),
-                   fail);
+    REMAT_TRY_GOTO(
+        backend->ops->memory_open(device, graph->persistent_bytes, "parameters and optimizer state", &out->memory, err),
+        fail);
     REMAT_TRY_GOTO(place_cells(graph, out, err), fail);
     return REMAT_OK;
 fail:
@@ -53,6 +57,56 @@ struct remat_state_cell *remat_state_find(const struct remat_state *state, const
         if (strcmp(state->cells[i].name, name) == 0)
             return &state->cells[i];
     return NULL;
+}
+
+static bool on_host(const struct remat_state *state)
+{
+    return !state->ops || state->ops->host;
+}
+
+static enum remat_status copy_to_host(const struct remat_state *state, struct remat_state *out, struct remat_error *err)
+{
+    REMAT_TRY(remat_memory_open(state->memory.bytes, "a copy of the training state", &out->memory, err));
+    for (int32_t i = 0; i < out->count; i++)
+        out->cells[i].data = out->memory.base + ((unsigned char *)state->cells[i].data - state->memory.base);
+    return state->ops->download(state->device, out->memory.base, state->memory.base, state->memory.bytes, err);
+}
+
+enum remat_status remat_state_mirror(const struct remat_state *state, struct remat_state *out, struct remat_error *err)
+{
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(REMAT_ALLOC(out->cells, state->count, err));
+    memcpy(out->cells, state->cells, (size_t)state->count * sizeof *out->cells);
+    out->count = state->count;
+    return on_host(state) ? REMAT_OK : copy_to_host(state, out, err);
+}
+
+enum remat_status remat_state_restore(struct remat_state *state, const struct remat_state *mirror,
+                                      struct remat_error *err)
+{
+    if (on_host(state))
+        return REMAT_OK;
+    return state->ops->upload(state->device, state->memory.base, mirror->memory.base, state->memory.bytes, err);
+}
+
+enum remat_status remat_state_read(const struct remat_state *state, const struct remat_state_cell *cell, void *out,
+                                   struct remat_error *err)
+{
+    int64_t bytes = remat_tensor_bytes(&cell->tensor);
+    if (!on_host(state))
+        return state->ops->download(state->device, out, cell->data, bytes, err);
+    memcpy(out, cell->data, (size_t)bytes);
+    return REMAT_OK;
+}
+
+enum remat_status remat_state_zero(struct remat_state *state, const struct remat_state_cell *cell,
+                                   struct remat_error *err)
+{
+    int64_t bytes = remat_tensor_bytes(&cell->tensor);
+    if (!on_host(state))
+        return state->ops->fill(state->device, cell->data, 0, bytes, err);
+    memset(cell->data, 0, (size_t)bytes);
+    return REMAT_OK;
 }
 
 /* Two independent normal numbers from two uniform ones: Box and Muller, Ann. Math. Statist. 29 (1958). In double, so
@@ -105,23 +159,39 @@ static void init_cell(const struct remat_state_cell *cell, const struct remat_pa
     }
 }
 
-void remat_state_init_parameters(struct remat_state *state, const struct remat_layer_graph *layers, uint64_t seed)
+static void init_cells(const struct remat_state *mirror, const struct remat_layer_graph *layers, uint64_t seed)
 {
-    for (int32_t i = 0; i < state->count; i++) {
-        const struct remat_state_cell *cell = &state->cells[i];
+    for (int32_t i = 0; i < mirror->count; i++) {
+        const struct remat_state_cell *cell = &mirror->cells[i];
         bool drawn = cell->kind == REMAT_PARAMETER || cell->kind == REMAT_RUNNING_STATISTIC;
         if (drawn && cell->parameter >= 0 && cell->parameter < layers->parameters_count)
             init_cell(cell, &layers->parameters[cell->parameter], cell->parameter, seed);
     }
 }
 
-uint64_t remat_state_hash(const struct remat_state *state)
+enum remat_status remat_state_init_parameters(struct remat_state *state, const struct remat_layer_graph *layers,
+                                              uint64_t seed, struct remat_error *err)
 {
-    uint64_t hash = 0;
-    for (int32_t i = 0; i < state->count; i++) {
-        const struct remat_state_cell *cell = &state->cells[i];
-        hash = remat_hash_text(cell->name, hash);
-        hash = remat_hash(cell->data, (size_t)remat_tensor_bytes(&cell->tensor), hash);
+    struct remat_state mirror;
+    enum remat_status status = remat_state_mirror(state, &mirror, err);
+    if (status == REMAT_OK) {
+        init_cells(&mirror, layers, seed);
+        status = remat_state_restore(state, &mirror, err);
     }
-    return hash;
+    remat_state_free(&mirror);
+    return status;
+}
+
+enum remat_status remat_state_hash(const struct remat_state *state, uint64_t *out, struct remat_error *err)
+{
+    struct remat_state mirror;
+    enum remat_status status = remat_state_mirror(state, &mirror, err);
+    *out = 0;
+    for (int32_t i = 0; i < mirror.count && status == REMAT_OK; i++) {
+        const struct remat_state_cell *cell = &mirror.cells[i];
+        *out = remat_hash_text(cell->name, *out);
+        *out = remat_hash(cell->data, (size_t)remat_tensor_bytes(&cell->tensor), *out);
+    }
+    remat_state_free(&mirror);
+    return status;
 }

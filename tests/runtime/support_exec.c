@@ -167,11 +167,15 @@ void support_run_open(const struct remat_backend *backend, struct remat_device *
                       const struct remat_task_graph *graph, const struct remat_plan *plan,
                       const struct remat_exec_options *options, struct support_run *run)
 {
+    struct remat_state mirror;
     struct remat_error err;
     memset(run, 0, sizeof *run);
-    support_ok(remat_state_create(graph, &run->state, &err), &err);
-    init_state(&run->state);
-    support_ok(remat_memory_open(plan->arena_bytes, "the test's arena", &run->arena, &err), &err);
+    support_ok(remat_state_create(backend, device, graph, &run->state, &err), &err);
+    support_ok(remat_state_mirror(&run->state, &mirror, &err), &err);
+    init_state(&mirror);
+    support_ok(remat_state_restore(&run->state, &mirror, &err), &err);
+    remat_state_free(&mirror);
+    support_ok(backend->ops->memory_open(device, plan->arena_bytes, "the test's arena", &run->arena, &err), &err);
     support_ok(remat_exec_create(backend, device, graph, plan, &run->state, &run->arena, options, &run->exec, &err),
                &err);
 }

@@ -1,5 +1,5 @@
 #include "core/base/memory.h"
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* Whole models on the cpu backend: every plan gives the bits of keep-all, its planned memory is what is measured, and
- * the numbers agree with the reference backend's. */
+/* Whole models on a backend, cpu or the one that REMAT_TEST_BACKEND names: every plan gives the bits of keep-all, its
+ * planned memory is what is measured, and the numbers agree with the reference backend's. */
 #include "core/base/hash.h"
 #include "models/models.h"
 #include "runtime/lower/lower.h"
@@ -61,6 +61,12 @@ struct world {
     struct remat_error err;
 };
 
+static const char *device_name(void)
+{
+    const char *name = getenv("REMAT_TEST_BACKEND");
+    return name && *name ? name : "cpu";
+}
+
 static void open_world(struct world *w, const struct setting *setting, const char *backend)
 {
     const struct remat_device_config config = {2, 0};
@@ -85,12 +91,26 @@ static void close_world(struct world *w)
 
 /* Hashes of every parameter gradient of every micro step, taken before it is used, and of the final state. */
 struct trace {
+    const struct world *world;
     const struct remat_task_graph *graph;
     int64_t position; /* micro steps so far */
     uint64_t *gradients;
     int32_t seen;
     uint64_t state;
 };
+
+static uint64_t hash_output(const struct trace *trace, const void *address, int64_t bytes)
+{
+    const struct world *w = trace->world;
+    struct remat_error err;
+    unsigned char *data = malloc((size_t)bytes);
+    uint64_t hash;
+    assert_non_null(data);
+    support_ok(w->backend->ops->download(w->device, data, address, bytes, &err), &err);
+    hash = remat_hash(data, (size_t)bytes, 1);
+    free(data);
+    return hash;
+}
 
 static void observe(void *context, int32_t instruction, const struct remat_task *task,
                     const struct remat_kernel_args *args)
@@ -102,7 +122,7 @@ static void observe(void *context, int32_t instruction, const struct remat_task 
         uint64_t hash, *slot = &trace->gradients[trace->position * trace->graph->values_count + task->outputs[k]];
         if (value->category != REMAT_PARAMETER_GRADIENT)
             continue;
-        hash = remat_hash(args->outputs[k], (size_t)remat_tensor_bytes(&value->tensor), 1);
+        hash = hash_output(trace, args->outputs[k], remat_tensor_bytes(&value->tensor));
         assert_true(*slot == 0 || *slot == hash);
         trace->seen += *slot == 0;
         *slot = hash;
@@ -112,21 +132,22 @@ static void observe(void *context, int32_t instruction, const struct remat_task 
 static void open_run(struct world *w, const struct remat_plan *plan, const struct remat_exec_options *options,
                      struct support_run *run)
 {
-    const struct remat_memory *memory = &run->state.memory;
+    int64_t bytes = w->graph.persistent_bytes;
     memset(run, 0, sizeof *run);
-    support_ok(remat_state_create(&w->graph, &run->state, &w->err), &w->err);
-    support_ok(remat_memory_open(plan->arena_bytes, "the test's arena", &run->arena, &w->err), &w->err);
+    support_ok(remat_state_create(w->backend, w->device, &w->graph, &run->state, &w->err), &w->err);
+    support_ok(w->backend->ops->memory_open(w->device, plan->arena_bytes, "the test's arena", &run->arena, &w->err),
+               &w->err);
     support_ok(remat_exec_create(w->backend, w->device, &w->graph, plan, &run->state, &run->arena, options, &run->exec,
                                  &w->err),
                &w->err);
     if (w->first_state) {
-        memcpy(memory->base, w->first_state, (size_t)memory->bytes);
+        support_ok(w->backend->ops->upload(w->device, run->state.memory.base, w->first_state, bytes, &w->err), &w->err);
         return;
     }
-    remat_state_init_parameters(&run->state, &w->layers, 11);
-    w->first_state = malloc((size_t)memory->bytes);
+    support_ok(remat_state_init_parameters(&run->state, &w->layers, 11, &w->err), &w->err);
+    w->first_state = malloc((size_t)bytes);
     assert_non_null(w->first_state);
-    memcpy(w->first_state, memory->base, (size_t)memory->bytes);
+    support_ok(w->backend->ops->download(w->device, w->first_state, run->state.memory.base, bytes, &w->err), &w->err);
 }
 
 /* Trains, checks the measured memory, and leaves a trace (whose gradients the caller frees). */
@@ -136,16 +157,17 @@ static void train(struct world *w, const struct remat_plan *plan, bool poison, s
     struct remat_exec_measure measure;
     struct support_run run;
     memset(trace, 0, sizeof *trace);
+    trace->world = w;
     trace->graph = &w->graph;
     trace->gradients = calloc((size_t)(STEPS * w->graph.micro_count * w->graph.values_count), sizeof(uint64_t));
     assert_non_null(trace->gradients);
     open_run(w, plan, &options, &run);
     for (int64_t step = 0; step < STEPS; step++)
         support_run_step(&run, &w->graph, step, &trace->position);
-    remat_exec_measured(run.exec, &measure);
+    support_ok(remat_exec_measured(run.exec, &measure, &w->err), &w->err);
     assert_int_equal(measure.peak_bytes, plan->arena_bytes);
     assert_int_equal(measure.live_peak_bytes, plan->live_peak_bytes);
-    trace->state = remat_state_hash(&run.state);
+    support_ok(remat_state_hash(&run.state, &trace->state, &w->err), &w->err);
     support_run_close(&run);
 }
 
@@ -208,7 +230,7 @@ static void check_all_plans(const struct setting *setting)
     struct remat_plan keep_all;
     struct trace expected;
     int32_t saving = 0;
-    open_world(&w, setting, "cpu");
+    open_world(&w, setting, device_name());
     solve(&w, "keep-all", INT64_MAX, &keep_all);
     train(&w, &keep_all, false, &expected);
     for (const struct remat_solver *solver = remat_solvers; solver->name; solver++)
@@ -225,7 +247,7 @@ static void check_large_model(const struct setting *setting)
     struct world w = {0};
     struct remat_plan keep_all;
     struct trace expected;
-    open_world(&w, setting, "cpu");
+    open_world(&w, setting, device_name());
     solve(&w, "keep-all", INT64_MAX, &keep_all);
     train(&w, &keep_all, false, &expected);
     assert_true(check_method(&w, "chain", keep_all.arena_bytes, 4, &expected));
@@ -306,27 +328,32 @@ static double relative_distance(const struct remat_state_cell *a, const struct r
 
 static void check_against_reference(const struct setting *setting, double tolerance)
 {
-    struct world cpu = {0}, ref = {0};
+    struct world tested = {0}, ref = {0};
     struct support_run a, b;
-    open_one_step(&cpu, setting, "cpu", &a);
+    struct remat_state found, expected;
+    open_one_step(&tested, setting, device_name(), &a);
     open_one_step(&ref, setting, "ref", &b);
     assert_int_equal(a.state.count, b.state.count);
-    for (int32_t i = 0; i < a.state.count; i++) {
-        const struct remat_state_cell *other = remat_state_find(&b.state, a.state.cells[i].name);
+    support_ok(remat_state_mirror(&a.state, &found, &tested.err), &tested.err);
+    support_ok(remat_state_mirror(&b.state, &expected, &ref.err), &ref.err);
+    for (int32_t i = 0; i < found.count; i++) {
+        const struct remat_state_cell *other = remat_state_find(&expected, found.cells[i].name);
         double distance;
         assert_non_null(other);
         /* Adam's first update is the sign of the gradient: it turns rounding into whole steps where the gradient is 0.
          */
         if (setting->optimizer == REMAT_ADAMW && other->kind == REMAT_PARAMETER)
             continue;
-        distance = relative_distance(&a.state.cells[i], other);
+        distance = relative_distance(&found.cells[i], other);
         if (!(distance <= tolerance))
             fail_msg("%s, cell %s: relative distance %g, tolerance %g", setting->model, other->name, distance,
                      tolerance);
     }
+    remat_state_free(&found);
+    remat_state_free(&expected);
     support_run_close(&a);
     support_run_close(&b);
-    close_world(&cpu);
+    close_world(&tested);
     close_world(&ref);
 }
 

@@ -135,8 +135,8 @@ static uint64_t train(struct fixture *f, const struct remat_plan *plan, const st
     support_run_open(&f->backend, f->device, &f->graph, plan, options, &run);
     for (int64_t step = 0; step < STEPS; step++)
         support_run_step(&run, &f->graph, step, NULL);
-    remat_exec_measured(run.exec, measure);
-    hash = remat_state_hash(&run.state);
+    support_ok(remat_exec_measured(run.exec, measure, &f->err), &f->err);
+    support_ok(remat_state_hash(&run.state, &hash, &f->err), &f->err);
     assert_true(((double *)remat_state_find(&run.state, "metrics")->data)[1] == (double)(STEPS * ROWS));
     support_run_close(&run);
     return hash;
@@ -196,7 +196,7 @@ static void test_other_graph_refused(void **state)
     struct remat_memory arena;
     struct remat_exec *exec;
     support_chain_graph(&f->backend, f->device, DEPTH, ROWS + 1, COLUMNS, &other);
-    support_ok(remat_state_create(&other, &training, &f->err), &f->err);
+    support_ok(remat_state_create(&f->backend, f->device, &other, &training, &f->err), &f->err);
     support_ok(remat_memory_open(f->keep_all.arena_bytes, "a test", &arena, &f->err), &f->err);
     assert_int_equal(
         remat_exec_create(&f->backend, f->device, &other, &f->keep_all, &training, &arena, &options, &exec, &f->err),
@@ -215,7 +215,7 @@ static enum remat_status try_state(struct fixture *f, int64_t arena_bytes, const
     struct remat_memory arena;
     struct remat_exec *exec;
     enum remat_status status;
-    support_ok(remat_state_create(&f->graph, &training, &f->err), &f->err);
+    support_ok(remat_state_create(&f->backend, f->device, &f->graph, &training, &f->err), &f->err);
     support_ok(remat_memory_open(arena_bytes, "a test", &arena, &f->err), &f->err);
     if (renamed)
         remat_state_find(&training, renamed)->name = "other";
@@ -263,12 +263,14 @@ static void test_observer_sees_every_run(void **state)
     struct seen seen = {0, -1, true, true};
     const struct remat_exec_options options = {.observe = observe, .context = &seen, .time = true, .poison = true};
     struct support_run run;
+    const int64_t *times_ns;
     support_run_open(&f->backend, f->device, &f->graph, &f->recompute, &options, &run);
     support_run_step(&run, &f->graph, 0, NULL);
     assert_int_equal(seen.count, f->recompute.instructions_count);
     assert_true(seen.ordered && seen.finite);
+    support_ok(remat_exec_times_ns(run.exec, &times_ns, &f->err), &f->err);
     for (int32_t i = 0; i < f->recompute.instructions_count; i++)
-        assert_true(remat_exec_times_ns(run.exec)[i] > 0);
+        assert_true(times_ns[i] > 0);
     support_run_close(&run);
 }
 

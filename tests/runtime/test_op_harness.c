@@ -147,6 +147,7 @@ static void kernel_destroy(struct remat_kernel *kernel)
 }
 
 static const struct remat_backend faulty_backend = {.name = "faulty",
+                                                    .ops = &remat_host_ops,
                                                     .open = open_device,
                                                     .close = close_device,
                                                     .options = options,

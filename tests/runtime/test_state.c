@@ -19,6 +19,7 @@ struct fixture {
     struct remat_error err;
 };
 
+static const struct remat_backend host = {.name = "host", .ops = &remat_host_ops};
 static const char *const names[PARAMETERS] = {"normal", "uniform", "ones", "zeros", "short"};
 
 static void add_cell(struct fixture *f, int32_t index, enum remat_dtype dtype)
@@ -58,8 +59,8 @@ static void open_fixture(struct fixture *f, const int32_t *order, enum remat_dty
                &f->err);
     for (int32_t i = 0; i < f->graph.cells_count - 1; i++)
         f->graph.persistent_bytes += f->graph.cells[i].bytes;
-    support_ok(remat_state_create(&f->graph, &f->state, &f->err), &f->err);
-    remat_state_init_parameters(&f->state, &f->layers, 42);
+    support_ok(remat_state_create(&host, NULL, &f->graph, &f->state, &f->err), &f->err);
+    support_ok(remat_state_init_parameters(&f->state, &f->layers, 42, &f->err), &f->err);
 }
 
 static void close_fixture(struct fixture *f)
@@ -145,19 +146,26 @@ static void test_keyed_by_parameter(void **state)
     close_fixture(&wide);
 }
 
+static uint64_t hash_of(struct fixture *f)
+{
+    uint64_t hash;
+    support_ok(remat_state_hash(&f->state, &hash, &f->err), &f->err);
+    return hash;
+}
+
 static void test_hash(void **state)
 {
     struct fixture f;
     uint64_t hash;
     (void)state;
     open_fixture(&f, straight, REMAT_F32);
-    hash = remat_state_hash(&f.state);
-    remat_state_init_parameters(&f.state, &f.layers, 42);
-    assert_true(remat_state_hash(&f.state) == hash);
+    hash = hash_of(&f);
+    support_ok(remat_state_init_parameters(&f.state, &f.layers, 42, &f.err), &f.err);
+    assert_true(hash_of(&f) == hash);
     ((unsigned char *)remat_state_find(&f.state, "normal.momentum")->data)[ELEMENTS * 4 - 1] ^= 1;
-    assert_true(remat_state_hash(&f.state) != hash);
-    remat_state_init_parameters(&f.state, &f.layers, 43);
-    assert_true(remat_state_hash(&f.state) != hash);
+    assert_true(hash_of(&f) != hash);
+    support_ok(remat_state_init_parameters(&f.state, &f.layers, 43, &f.err), &f.err);
+    assert_true(hash_of(&f) != hash);
     close_fixture(&f);
 }
 

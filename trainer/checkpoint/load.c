@@ -234,8 +234,8 @@ static enum remat_status load_cells(int descriptor, const char *path, enum remat
     return status;
 }
 
-enum remat_status remat_checkpoint_load(const char *path, bool optimizer, struct remat_state *state,
-                                        struct remat_error *err)
+static enum remat_status load_files(const char *path, bool optimizer, struct remat_state *state,
+                                    struct remat_error *err)
 {
     enum remat_status status = REMAT_OK;
     for (int32_t i = 0; i < (optimizer ? REMAT_CHECKPOINT_FILES : 1) && status == REMAT_OK; i++) {
@@ -249,5 +249,18 @@ enum remat_status remat_checkpoint_load(const char *path, bool optimizer, struct
         }
         free(file);
     }
+    return status;
+}
+
+enum remat_status remat_checkpoint_load(const char *path, bool optimizer, struct remat_state *state,
+                                        struct remat_error *err)
+{
+    struct remat_state mirror;
+    enum remat_status status = remat_state_mirror(state, &mirror, err);
+    if (status == REMAT_OK)
+        status = load_files(path, optimizer, &mirror, err);
+    if (status == REMAT_OK)
+        status = remat_state_restore(state, &mirror, err);
+    remat_state_free(&mirror);
     return status;
 }

@@ -164,6 +164,7 @@ enum remat_status remat_checkpoint_save(const char *folder, const struct remat_s
                                         struct remat_error *err)
 {
     char *temporary = NULL, *final = NULL;
+    struct remat_state mirror = {0};
     enum remat_status status;
     REMAT_TRY(remat_make_folders(folder, err));
     remat_checkpoint_clean(folder);
@@ -172,7 +173,8 @@ enum remat_status remat_checkpoint_save(const char *folder, const struct remat_s
     REMAT_TRY_GOTO(remat_format_path(&temporary, err, "%s/.tmp-step-%08lld-%ld", folder, (long long)checkpoint->step,
                                      (long)getpid()),
                    done);
-    status = fill_temporary(temporary, state, checkpoint, err);
+    REMAT_TRY_GOTO(remat_state_mirror(state, &mirror, err), done);
+    status = fill_temporary(temporary, &mirror, checkpoint, err);
     if (status == REMAT_OK)
         status = remat_folder_commit(folder, temporary, final, err);
     if (status == REMAT_OK)
@@ -180,6 +182,7 @@ enum remat_status remat_checkpoint_save(const char *folder, const struct remat_s
     else
         remat_folder_delete(temporary);
 done:
+    remat_state_free(&mirror);
     free(temporary);
     free(final);
     return status;

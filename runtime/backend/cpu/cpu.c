@@ -51,6 +51,7 @@ static enum remat_status kernel_create(struct remat_device *device, const struct
 
 const struct remat_backend remat_backend_cpu = {
     .name = "cpu",
+    .ops = &remat_host_ops,
     .open = remat_cpu_open,
     .close = remat_cpu_close,
     .describe = remat_cpu_describe,

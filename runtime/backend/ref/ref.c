@@ -55,6 +55,7 @@ static enum remat_status kernel_create(struct remat_device *device, const struct
 
 const struct remat_backend remat_backend_ref = {
     .name = "ref",
+    .ops = &remat_host_ops,
     .open = open_device,
     .close = close_device,
     .describe = describe,

@@ -1,4 +1,4 @@
-#include "runtime/exec/memory.h"
+#include "runtime/backend/memory.h"
 
 #include "core/base/memory.h"
 #include "core/base/size.h"
@@ -166,13 +166,15 @@ enum remat_status remat_memory_open(int64_t bytes, const char *purpose, struct r
     /* Large pages are welcome, not needed: the result is deliberately ignored. */
     (void)madvise(mapping, (size_t)body, MADV_HUGEPAGE);
     touch(mapping, body, page);
-    *out = (struct remat_memory){mapping + (body - bytes), bytes, mapping, body + page};
+    *out = (struct remat_memory){mapping + (body - bytes), bytes, mapping, body + page, NULL, NULL};
     return REMAT_OK;
 }
 
 void remat_memory_close(struct remat_memory *memory)
 {
-    if (memory->mapping)
+    if (memory->release)
+        memory->release(memory);
+    else if (memory->mapping)
         munmap(memory->mapping, (size_t)memory->mapping_bytes);
     memset(memory, 0, sizeof *memory);
 }

@@ -1,16 +1,21 @@
-/* Exactly the bytes asked for, once: mapped, touched, and ending at a page that faults. */
-#ifndef REMAT_RUNTIME_EXEC_MEMORY_H
-#define REMAT_RUNTIME_EXEC_MEMORY_H
+/* Exactly the bytes asked for, once. Of the host: mapped, touched, and ending at a page that faults. Of a device: as
+ * its backend gives it (backend.h). */
+#ifndef REMAT_RUNTIME_BACKEND_MEMORY_H
+#define REMAT_RUNTIME_BACKEND_MEMORY_H
 
 #include "core/base/status.h"
 
 #include <stdint.h>
 
+struct remat_device;
+
 struct remat_memory {
-    unsigned char *base; /* aligned to REMAT_ALIGNMENT; base + bytes is the guard page */
+    unsigned char *base; /* aligned to REMAT_ALIGNMENT; on the host base + bytes is the guard page */
     int64_t bytes;
     void *mapping;
     int64_t mapping_bytes;
+    struct remat_device *device;                  /* borrows; of memory that a backend gave */
+    void (*release)(struct remat_memory *memory); /* how to close that */
 };
 
 /* bytes is a multiple of REMAT_ALIGNMENT, >= 0. Zeroed. REMAT_OUT_OF_MEMORY tells what was asked and what is available

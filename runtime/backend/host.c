@@ -1,0 +1,116 @@
+/* Devices whose memory is the host's: all work is done when a call returns. */
+#include "core/base/memory.h"
+#include "runtime/backend/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct remat_marks {
+    int64_t *time_ns;
+};
+
+static enum remat_status memory_open(struct remat_device *device, int64_t bytes, const char *purpose,
+                                     struct remat_memory *out, struct remat_error *err)
+{
+    (void)device;
+    return remat_memory_open(bytes, purpose, out, err);
+}
+
+static int64_t available_bytes(struct remat_device *device)
+{
+    (void)device;
+    return remat_available_bytes();
+}
+
+/* In pieces on all threads: one thread does not fill a memory bus. */
+static enum remat_status copy(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                              struct remat_error *err)
+{
+    const int64_t piece = 1 << 20;
+    (void)device;
+    (void)err;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < bytes; i += piece)
+        memcpy((char *)to + i, (const char *)from + i, (size_t)(bytes - i < piece ? bytes - i : piece));
+    return REMAT_OK;
+}
+
+static enum remat_status transfer(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                                  struct remat_error *err)
+{
+    (void)device;
+    (void)err;
+    memcpy(to, from, (size_t)bytes);
+    return REMAT_OK;
+}
+
+static enum remat_status fill(struct remat_device *device, void *to, uint8_t byte, int64_t bytes,
+                              struct remat_error *err)
+{
+    (void)device;
+    (void)err;
+    memset(to, byte, (size_t)bytes);
+    return REMAT_OK;
+}
+
+static enum remat_status synchronise(struct remat_device *device, struct remat_error *err)
+{
+    (void)device;
+    (void)err;
+    return REMAT_OK;
+}
+
+static void marks_close(struct remat_marks *marks)
+{
+    if (marks)
+        free(marks->time_ns);
+    free(marks);
+}
+
+static enum remat_status marks_open(struct remat_device *device, int32_t count, struct remat_marks **out,
+                                    struct remat_error *err)
+{
+    enum remat_status status;
+    (void)device;
+    REMAT_TRY(REMAT_ALLOC(*out, 1, err));
+    status = REMAT_ALLOC((*out)->time_ns, count, err);
+    if (status != REMAT_OK) {
+        marks_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static enum remat_status mark(struct remat_marks *marks, int32_t index, struct remat_error *err)
+{
+    struct timespec time;
+    (void)err;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    marks->time_ns[index] = (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    return REMAT_OK;
+}
+
+static enum remat_status marks_elapsed(struct remat_marks *marks, int32_t from, int32_t to, int64_t *time_ns,
+                                       struct remat_error *err)
+{
+    (void)err;
+    *time_ns = marks->time_ns[to] - marks->time_ns[from];
+    return REMAT_OK;
+}
+
+const struct remat_device_ops remat_host_ops = {
+    .host = true,
+    .memory_open = memory_open,
+    .pinned_open = memory_open,
+    .available_bytes = available_bytes,
+    .upload = transfer,
+    .download = transfer,
+    .copy = copy,
+    .fill = fill,
+    .synchronise = synchronise,
+    .marks_open = marks_open,
+    .marks_close = marks_close,
+    .mark = mark,
+    .marks_elapsed = marks_elapsed,
+};
