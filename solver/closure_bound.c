@@ -1,0 +1,423 @@
+#include "solver/closure_bound.h"
+
+#include "solver/closure_network.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_STEPS = 60 };
+
+/* Upper line of a cut's value as a function of the price: no choice of ways can make it larger than this one. Where
+ * the minimum cut was found at a price, `value` is exact there (in units, rounded down); else price < 0. */
+struct point {
+    struct remat_closure_line line;
+    double price;
+    int64_t value;
+};
+
+struct cut {
+    int64_t fixed_bytes;
+    struct point *points;
+    int32_t count, capacity;
+};
+
+struct remat_closure {
+    struct remat_cut_model model;
+    struct remat_closure_network network;
+    struct cut *cuts; /* per position */
+    int32_t *order;   /* positions, most promising first */
+    double *promise;  /* per position, for the budget at hand */
+    bool *used[2];    /* per way: the choices that set the best bound so far */
+    int64_t least_bytes;
+    int32_t least_position;
+};
+
+/* ------------------------------------------------------------------------------------------------ lines of a cut */
+
+static enum remat_status add_point(struct cut *cut, struct point point, struct remat_error *err)
+{
+    REMAT_TRY(REMAT_GROW(cut->points, cut->capacity, cut->count + 1, err));
+    cut->points[cut->count++] = point;
+    return REMAT_OK;
+}
+
+/* What is proven for `bytes` beside fixed_bytes, in units. */
+static int64_t proven(const struct cut *cut, int64_t bytes, int32_t *best)
+{
+    int64_t most = 0;
+    int32_t k;
+    *best = -1;
+    for (k = 0; k < cut->count; k++) {
+        int64_t value;
+        if (cut->points[k].price < 0)
+            continue;
+        value = cut->points[k].value - remat_price_bytes(cut->points[k].price, bytes, true);
+        if (value > most) {
+            most = value;
+            *best = k;
+        }
+    }
+    return most;
+}
+
+/* No more than this can be proven with the lines known, and the price at which they meet: the lowest crossing of a line
+ * that rises with one that does not. INFINITY and the steepest price tried, if no choice fits. */
+static double promised(const struct cut *cut, int64_t bytes, double *price)
+{
+    double least = INFINITY;
+    int32_t i, j;
+    *price = 0;
+    for (i = 0; i < cut->count; i++) {
+        const struct remat_closure_line *rising = &cut->points[i].line;
+        double rise = rising->bytes - (double)bytes;
+        if (rise <= 0)
+            continue;
+        for (j = 0; j < cut->count; j++) {
+            const struct remat_closure_line *falling = &cut->points[j].line;
+            double fall = (double)bytes - falling->bytes, at, value;
+            if (fall < 0)
+                continue;
+            at = (falling->time - rising->time) / (rise + fall);
+            value = rising->time + at * rise;
+            if (at >= 0 && value < least) {
+                least = value;
+                *price = at;
+            }
+        }
+    }
+    return least;
+}
+
+static bool fits(const struct cut *cut, int64_t bytes)
+{
+    int32_t k;
+    for (k = 0; k < cut->count; k++)
+        if (cut->points[k].line.bytes <= (double)bytes)
+            return true;
+    return false;
+}
+
+/* ------------------------------------------------------------------------------------------------------ preparing */
+
+/* The two choices that need no search: nothing is made again, everything is. */
+static enum remat_status open_cut(struct remat_closure *closure, int32_t position, struct remat_error *err)
+{
+    struct remat_closure_network *network = &closure->network;
+    struct cut *cut = &closure->cuts[position];
+    REMAT_TRY(remat_closure_network_cut(network, position, err));
+    cut->fixed_bytes = network->fixed_bytes;
+    if (cut->fixed_bytes > closure->least_bytes) {
+        closure->least_bytes = cut->fixed_bytes;
+        closure->least_position = position;
+    }
+    REMAT_TRY(add_point(cut, (struct point){{0, (double)network->loose_bytes}, -1, 0}, err));
+    return add_point(cut, (struct point){remat_closure_network_line(network, NULL), -1, 0}, err);
+}
+
+enum remat_status remat_closure_make(const struct remat_task_graph *graph, struct remat_closure **out,
+                                     struct remat_error *err)
+{
+    struct remat_closure *closure;
+    int32_t p;
+    REMAT_TRY(REMAT_ALLOC(*out, 1, err));
+    closure = *out;
+    REMAT_TRY(remat_cut_model_make(graph, &closure->model, err));
+    REMAT_TRY(remat_closure_network_init(&closure->network, &closure->model, err));
+    REMAT_TRY(REMAT_ALLOC(closure->cuts, graph->order_count, err));
+    REMAT_TRY(REMAT_ALLOC(closure->order, graph->order_count, err));
+    REMAT_TRY(REMAT_ALLOC(closure->promise, graph->order_count, err));
+    REMAT_TRY(REMAT_ALLOC(closure->used[0], closure->model.ways_count, err));
+    REMAT_TRY(REMAT_ALLOC(closure->used[1], closure->model.ways_count, err));
+    for (p = 0; p < graph->order_count; p++)
+        REMAT_TRY(open_cut(closure, p, err));
+    return REMAT_OK;
+}
+
+void remat_closure_free(struct remat_closure *closure)
+{
+    int32_t p;
+    if (!closure)
+        return;
+    for (p = 0; closure->cuts && p < closure->model.graph->order_count; p++)
+        free(closure->cuts[p].points);
+    free(closure->cuts);
+    free(closure->order);
+    free(closure->promise);
+    free(closure->used[0]);
+    free(closure->used[1]);
+    remat_closure_network_free(&closure->network);
+    remat_cut_model_free(&closure->model);
+    free(closure);
+}
+
+int64_t remat_closure_base_ns(const struct remat_closure *closure)
+{
+    return closure->model.base_ns;
+}
+
+int64_t remat_closure_least_bytes(const struct remat_closure *closure, int32_t *task)
+{
+    *task = closure->model.graph->order[closure->least_position];
+    return closure->least_bytes;
+}
+
+/* ------------------------------------------------------------------------------------------------------- refining */
+
+static void remember_use(struct remat_closure *closure, bool *used)
+{
+    int32_t w;
+    for (w = 0; w < closure->model.ways_count; w++)
+        used[w] = remat_closure_network_used(&closure->network, w);
+}
+
+/* Finds the minimum cut at a price. */
+static enum remat_status evaluate(struct remat_closure *closure, int32_t position, double price,
+                                  struct remat_error *err)
+{
+    struct point point = {.price = price};
+    REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
+    point.value = remat_closure_network_solve(&closure->network, price, &point.line);
+    return add_point(&closure->cuts[position], point, err);
+}
+
+/* Where neither simple choice fits: the one of least bytes, and whether it does. */
+static enum remat_status find_fitting(struct remat_closure *closure, int32_t position, int64_t budget_bytes,
+                                      bool *possible, struct remat_error *err)
+{
+    struct cut *cut = &closure->cuts[position];
+    struct point point = {.price = -1};
+    int64_t bytes = budget_bytes - cut->fixed_bytes;
+    *possible = bytes >= 0 && fits(cut, bytes);
+    if (*possible || bytes < 0)
+        return REMAT_OK;
+    REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
+    remat_closure_network_least(&closure->network, &point.line);
+    *possible = point.line.bytes <= (double)bytes;
+    if (cut->fixed_bytes + (int64_t)point.line.bytes > closure->least_bytes) {
+        closure->least_bytes = cut->fixed_bytes + (int64_t)point.line.bytes;
+        closure->least_position = position;
+    }
+    return add_point(cut, point, err);
+}
+
+/* Differences that no answer shows: a ten-millionth of the step, or what rounding loses. */
+static double tolerance(const struct remat_closure *closure)
+{
+    return ldexp((double)closure->model.base_ns * 1e-7, closure->network.shift) + closure->model.values_count;
+}
+
+/* Prices where the lines known meet, until nothing above `enough` can be proven at this cut or nothing is gained. */
+static enum remat_status refine(struct remat_closure *closure, int32_t position, int64_t bytes, double enough,
+                                struct remat_error *err)
+{
+    struct cut *cut = &closure->cuts[position];
+    double slack = tolerance(closure);
+    int32_t step, best;
+    for (step = 0; step < MOST_STEPS; step++) {
+        double price, most = promised(cut, bytes, &price);
+        double sure = (double)proven(cut, bytes, &best);
+        if (!(most > enough + slack) || !(most > sure + slack))
+            break;
+        REMAT_TRY(evaluate(closure, position, price, err));
+    }
+    return REMAT_OK;
+}
+
+/* The choices on both sides of the best price here serve other cuts as first lines. */
+static enum remat_status keep_choices(struct remat_closure *closure, int32_t position, int64_t bytes,
+                                      struct remat_error *err)
+{
+    const struct cut *cut = &closure->cuts[position];
+    struct remat_closure_line line;
+    int32_t side, k, chosen;
+    REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
+    for (side = 0; side < 2; side++) {
+        for (chosen = -1, k = 0; k < cut->count; k++) {
+            bool above = cut->points[k].line.bytes > (double)bytes;
+            if (cut->points[k].price >= 0 && above == (side == 1) &&
+                (chosen < 0 || (cut->points[k].price < cut->points[chosen].price) != above))
+                chosen = k;
+        }
+        if (chosen < 0)
+            continue;
+        remat_closure_network_solve(&closure->network, cut->points[chosen].price, &line);
+        remember_use(closure, closure->used[side]);
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status borrow_choices(struct remat_closure *closure, int32_t position, struct remat_error *err)
+{
+    int32_t side;
+    REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
+    for (side = 0; side < 2; side++)
+        REMAT_TRY(add_point(&closure->cuts[position],
+                            (struct point){remat_closure_network_line(&closure->network, closure->used[side]), -1, 0},
+                            err));
+    return REMAT_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- all the cuts */
+
+/* Positions by falling promise; few enough for the simplest sort of indices. */
+static void sort_by_promise(const double *promise, int32_t *order, int32_t count)
+{
+    int32_t gap, i, k;
+    for (i = 0; i < count; i++)
+        order[i] = i;
+    for (gap = count / 2; gap > 0; gap /= 2)
+        for (i = gap; i < count; i++) {
+            int32_t moved = order[i];
+            for (k = i; k >= gap && promise[order[k - gap]] < promise[moved]; k -= gap)
+                order[k] = order[k - gap];
+            order[k] = moved;
+        }
+}
+
+static enum remat_status find_promises(struct remat_closure *closure, int64_t budget_bytes, bool *possible,
+                                       struct remat_error *err)
+{
+    int32_t count = closure->model.graph->order_count, p;
+    double price;
+    *possible = budget_bytes >= closure->least_bytes;
+    for (p = 0; p < count && *possible; p++) {
+        const struct cut *cut = &closure->cuts[p];
+        int64_t bytes = budget_bytes - cut->fixed_bytes;
+        REMAT_TRY(find_fitting(closure, p, budget_bytes, possible, err));
+        closure->promise[p] = cut->points[0].line.bytes > (double)bytes ? promised(cut, bytes, &price) : 0;
+    }
+    if (*possible)
+        sort_by_promise(closure->promise, closure->order, count);
+    return REMAT_OK;
+}
+
+static enum remat_status examine(struct remat_closure *closure, int64_t budget_bytes, struct remat_error *err)
+{
+    double best = 0, price;
+    int32_t i, point;
+    for (i = 0; i < closure->model.graph->order_count; i++) {
+        int32_t position = closure->order[i];
+        const struct cut *cut = &closure->cuts[position];
+        int64_t bytes = budget_bytes - cut->fixed_bytes;
+        double sure;
+        if (closure->promise[position] <= best)
+            return REMAT_OK;
+        if (best > 0 && promised(cut, bytes, &price) > best)
+            REMAT_TRY(borrow_choices(closure, position, err));
+        REMAT_TRY(refine(closure, position, bytes, best, err));
+        sure = (double)proven(cut, bytes, &point);
+        if (sure > best) {
+            best = sure;
+            REMAT_TRY(keep_choices(closure, position, bytes, err));
+        }
+    }
+    return REMAT_OK;
+}
+
+static void answer(const struct remat_closure *closure, int32_t position, struct remat_bound *out)
+{
+    const struct cut *cut = &closure->cuts[position];
+    int32_t shift = closure->network.shift, point;
+    int64_t step = closure->model.step_ns;
+    int64_t value = proven(cut, out->budget_bytes - cut->fixed_bytes, &point), bound;
+    if (point < 0)
+        return;
+    value = shift >= 0 ? (value + (INT64_C(1) << shift) - 1) >> shift : value << -shift;
+    value = (value + step - 1) / step * step; /* all times are multiples of it, so a fraction more is one more */
+    bound = closure->model.base_ns + value;
+    if (bound > out->lower_bound_ns) {
+        out->lower_bound_ns = bound;
+        out->task = closure->model.graph->order[position];
+        out->price = ldexp(cut->points[point].price, -shift);
+    }
+}
+
+static void begin_answer(const struct remat_closure *closure, int64_t budget_bytes, struct remat_bound *out)
+{
+    *out = (struct remat_bound){.budget_bytes = budget_bytes, .task = -1, .lower_bound_ns = closure->model.base_ns};
+}
+
+static void answer_infeasible(const struct remat_closure *closure, struct remat_bound *out)
+{
+    out->infeasible = true;
+    out->task = closure->model.graph->order[closure->least_position];
+}
+
+enum remat_status remat_closure_bounds(struct remat_closure *closure, const int64_t *budgets, int32_t count,
+                                       struct remat_bound *out, struct remat_error *err)
+{
+    bool possible;
+    int32_t i, p;
+    for (i = 0; i < count; i++) {
+        begin_answer(closure, budgets[i], &out[i]);
+        REMAT_TRY(find_promises(closure, budgets[i], &possible, err));
+        if (possible)
+            REMAT_TRY(examine(closure, budgets[i], err));
+    }
+    for (i = 0; i < count; i++) {
+        if (budgets[i] < closure->least_bytes) {
+            answer_infeasible(closure, &out[i]);
+            continue;
+        }
+        for (p = 0; p < closure->model.graph->order_count; p++)
+            answer(closure, p, &out[i]);
+    }
+    return REMAT_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------- one cut */
+
+/* Solves at the lowest price whose choice fits, or takes the choice of least bytes. */
+static enum remat_status choose_fitting(struct remat_closure *closure, int32_t position, int64_t bytes,
+                                        struct remat_error *err)
+{
+    const struct cut *cut = &closure->cuts[position];
+    struct remat_closure_line line;
+    double price = 0;
+    int32_t k, chosen = -1, step;
+    REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
+    for (k = 0; k < cut->count; k++) {
+        if (cut->points[k].price >= 0 && cut->points[k].line.bytes <= (double)bytes &&
+            (chosen < 0 || cut->points[k].price < cut->points[chosen].price))
+            chosen = k;
+        price = cut->points[k].price > price ? cut->points[k].price : price;
+    }
+    price = chosen >= 0 ? cut->points[chosen].price : price;
+    for (step = 0; step < MOST_STEPS; step++, price *= 1.25) {
+        remat_closure_network_solve(&closure->network, price, &line);
+        if (line.bytes <= (double)bytes)
+            return REMAT_OK;
+    }
+    remat_closure_network_least(&closure->network, &line);
+    return REMAT_OK;
+}
+
+enum remat_status remat_closure_at(struct remat_closure *closure, int32_t task, int64_t budget_bytes,
+                                   struct remat_bound *out, bool *survives, struct remat_error *err)
+{
+    int32_t position = closure->model.graph->tasks[task].position, v;
+    int64_t bytes;
+    bool possible;
+    if (survives)
+        memset(survives, 0, (size_t)closure->model.values_count * sizeof *survives);
+    begin_answer(closure, budget_bytes, out);
+    if (position < 0)
+        return remat_fail(err, REMAT_INTERNAL, "bound: task \"%s\" is not of the order",
+                          closure->model.graph->tasks[task].name);
+    REMAT_TRY(find_fitting(closure, position, budget_bytes, &possible, err));
+    if (!possible) {
+        out->infeasible = true;
+        out->task = task;
+        return REMAT_OK;
+    }
+    bytes = budget_bytes - closure->cuts[position].fixed_bytes;
+    REMAT_TRY(refine(closure, position, bytes, 0, err));
+    answer(closure, position, out);
+    if (!survives)
+        return REMAT_OK;
+    REMAT_TRY(choose_fitting(closure, position, bytes, err));
+    for (v = 0; v < closure->model.values_count; v++)
+        survives[v] = remat_closure_network_survives(&closure->network, v);
+    return REMAT_OK;
+}
