@@ -62,16 +62,20 @@ done:
     return status;
 }
 
+static double gap(const struct remat_plan *plan)
+{
+    return plan->lower_bound_ns > 0 ? (double)plan->predicted_step_ns / (double)plan->lower_bound_ns - 1 : 0;
+}
+
 static json_t *summary(const struct remat_plan *plan)
 {
-    double bound = (double)plan->lower_bound_ns;
     json_t *budget = plan->budget_bytes == INT64_MAX ? json_null() : json_integer(plan->budget_bytes);
-    json_t *json = json_pack(
-        "{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "status", "ok", "solver", plan->solver, "budget_bytes",
-        budget, "planned_peak_bytes", (json_int_t)plan->arena_bytes, "planned_live_bytes",
-        (json_int_t)plan->live_peak_bytes, "predicted_step_ns", (json_int_t)plan->predicted_step_ns, "keep_all_step_ns",
-        (json_int_t)plan->keep_all_step_ns, "lower_bound_ns", (json_int_t)plan->lower_bound_ns, "gap",
-        bound > 0 ? (double)plan->predicted_step_ns / bound - 1 : 0.0, "solve_ns", (json_int_t)plan->solve_ns);
+    json_t *json =
+        json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "status", "ok", "solver", plan->solver,
+                  "budget_bytes", budget, "planned_peak_bytes", (json_int_t)plan->arena_bytes, "planned_live_bytes",
+                  (json_int_t)plan->live_peak_bytes, "predicted_step_ns", (json_int_t)plan->predicted_step_ns,
+                  "keep_all_step_ns", (json_int_t)plan->keep_all_step_ns, "lower_bound_ns",
+                  (json_int_t)plan->lower_bound_ns, "gap", gap(plan), "solve_ns", (json_int_t)plan->solve_ns);
     json_object_set_new(json, "plan_hash", remat_json_from_hash(remat_plan_hash(plan)));
     return json;
 }
@@ -80,10 +84,10 @@ static void print_summary(const struct remat_plan *plan)
 {
     char peak[32];
     double keep_all = plan->keep_all_step_ns > 0 ? (double)plan->keep_all_step_ns : 1;
-    printf("%-8s peak %s (%lld bytes), step %.3f ms predicted, %+.2f %% to keep-all, solved in %.3f s\n", plan->solver,
-           remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes,
+    printf("%-8s peak %s (%lld bytes), step %.3f ms predicted, %+.2f %% to keep-all, gap %.2f %%, solved in %.3f s\n",
+           plan->solver, remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes,
            (double)plan->predicted_step_ns / 1e6, 100 * ((double)plan->predicted_step_ns / keep_all - 1),
-           (double)plan->solve_ns / 1e9);
+           100 * gap(plan), (double)plan->solve_ns / 1e9);
 }
 
 static enum remat_status solve_curve(const struct cli_args *args, const struct remat_task_graph *graph,

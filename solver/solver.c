@@ -1,9 +1,11 @@
 #include "solver/solver.h"
 
 #include "core/base/size.h"
+#include "solver/closure_bound.h"
 #include "solver/methods.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,7 +47,6 @@ static enum remat_status place(const struct remat_task_graph *graph, const struc
 {
     REMAT_TRY(remat_plan_place(graph, schedule, PLACE_EFFORT, out, err));
     snprintf(out->solver, sizeof out->solver, "%s", solver->name);
-    out->lower_bound_ns = out->keep_all_step_ns; /* every task of the order runs at least once */
     return REMAT_OK;
 }
 
@@ -152,6 +153,33 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     return fall_back(solving, solver, options, started, out, err);
 }
 
+/* Gives each plan the proven lower bound of its budget; empty plans have none. */
+static enum remat_status certify(const struct remat_task_graph *graph, const int64_t *budgets, int32_t count,
+                                 struct remat_plan *plans, struct remat_error *err)
+{
+    struct remat_closure *closure = NULL;
+    struct remat_bound *bounds = NULL;
+    enum remat_status status;
+    int32_t i;
+    REMAT_TRY_GOTO(remat_closure_make(graph, &closure, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(bounds, count, err), done);
+    REMAT_TRY_GOTO(remat_closure_bounds(closure, budgets, count, bounds, err), done);
+    for (i = 0; i < count && status == REMAT_OK; i++) {
+        if (plans[i].instructions_count == 0)
+            continue;
+        plans[i].lower_bound_ns = bounds[i].lower_bound_ns;
+        if (bounds[i].infeasible || plans[i].lower_bound_ns > plans[i].predicted_step_ns)
+            status = remat_fail(err, REMAT_INTERNAL,
+                                "%s: a plan of %lld ns within %lld bytes contradicts the lower bound of %lld ns",
+                                graph->name ? graph->name : "graph", (long long)plans[i].predicted_step_ns,
+                                (long long)budgets[i], (long long)bounds[i].lower_bound_ns);
+    }
+done:
+    free(bounds);
+    remat_closure_free(closure);
+    return status;
+}
+
 static void finish(struct remat_solving *solving)
 {
     if (solving->release)
@@ -167,7 +195,7 @@ enum remat_status remat_solve(const struct remat_task_graph *graph, const struct
     memset(out, 0, sizeof *out);
     status = find_plan(&solving, solver, options, out, err);
     finish(&solving);
-    return status;
+    return status == REMAT_OK ? certify(graph, &out->budget_bytes, 1, out, err) : status;
 }
 
 enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
@@ -179,7 +207,7 @@ enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, con
     memset(out, 0, sizeof *out);
     status = find_smallest(&solving, solver, options, out, err);
     finish(&solving);
-    return status;
+    return status == REMAT_OK ? certify(graph, &out->budget_bytes, 1, out, err) : status;
 }
 
 enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const struct remat_solver *solver,
@@ -200,5 +228,5 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
         }
     }
     finish(&solving);
-    return status;
+    return status == REMAT_OK ? certify(graph, budgets, count, plans, err) : status;
 }
