@@ -1,12 +1,12 @@
 #include "solver/closure_bound.h"
 
-#include "solver/closure_network.h"
+#include "solver/closure_branch.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_STEPS = 60 };
+enum { MOST_STEPS = 60, BRANCH_CUTS = 12, BRANCH_SOLVES = 4000, BRANCH_WORK = 1600000 };
 
 /* Upper line of a cut's value as a function of the price: no choice of ways can make it larger than this one. Where
  * the minimum cut was found at a price, `value` is exact there (in units, rounded down); else price < 0. */
@@ -22,6 +22,13 @@ struct cut {
     int32_t count, capacity;
 };
 
+/* What branching proved: no schedule within the budget takes less. */
+struct proof {
+    int64_t budget_bytes, extra; /* in units */
+    int32_t position;
+    double price;
+};
+
 struct remat_closure {
     struct remat_cut_model model;
     struct remat_closure_network network;
@@ -29,6 +36,8 @@ struct remat_closure {
     int32_t *order;   /* positions, most promising first */
     double *promise;  /* per position, for the budget at hand */
     bool *used[2];    /* per way: the choices that set the best bound so far */
+    struct proof *proofs;
+    int32_t proofs_count, proofs_capacity;
     int64_t least_bytes;
     int32_t least_position;
 };
@@ -144,6 +153,7 @@ void remat_closure_free(struct remat_closure *closure)
     free(closure->cuts);
     free(closure->order);
     free(closure->promise);
+    free(closure->proofs);
     free(closure->used[0]);
     free(closure->used[1]);
     remat_closure_network_free(&closure->network);
@@ -315,22 +325,101 @@ static enum remat_status examine(struct remat_closure *closure, int64_t budget_b
     return REMAT_OK;
 }
 
-static void answer(const struct remat_closure *closure, int32_t position, struct remat_bound *out)
+/* ------------------------------------------------------------------------------------------------------ branching */
+
+/* The least time of a choice known that fits: more cannot be proven at this cut. */
+static double fitting_time(const struct cut *cut, int64_t bytes)
+{
+    double least = INFINITY;
+    int32_t k;
+    for (k = 0; k < cut->count; k++)
+        if (cut->points[k].line.bytes <= (double)bytes && cut->points[k].line.time < least)
+            least = cut->points[k].line.time;
+    return least;
+}
+
+static enum remat_status branch_cut(struct remat_closure *closure, int32_t position, int64_t budget_bytes,
+                                    double enough, int32_t *solves, struct proof *proof, struct remat_error *err)
 {
     const struct cut *cut = &closure->cuts[position];
-    int32_t shift = closure->network.shift, point;
-    int64_t step = closure->model.step_ns;
-    int64_t value = proven(cut, out->budget_bytes - cut->fixed_bytes, &point), bound;
-    if (point < 0)
-        return;
-    value = shift >= 0 ? (value + (INT64_C(1) << shift) - 1) >> shift : value << -shift;
-    value = (value + step - 1) / step * step; /* all times are multiples of it, so a fraction more is one more */
-    bound = closure->model.base_ns + value;
+    struct remat_branching branching = {.bytes = budget_bytes - cut->fixed_bytes, .enough = enough};
+    int32_t point, allowed = (*solves + 1) / 2;
+    REMAT_TRY(refine(closure, position, branching.bytes, 0, err));
+    proven(cut, branching.bytes, &point);
+    branching.fitting = fitting_time(cut, branching.bytes);
+    if (point < 0 || branching.fitting <= enough)
+        return REMAT_OK;
+    branching.price = cut->points[point].price;
+    branching.solves = allowed;
+    REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
+    REMAT_TRY(remat_closure_branch(&closure->network, &branching, err));
+    *solves -= allowed - branching.solves;
+    if (branching.proven > proof->extra) {
+        proof->extra = branching.proven;
+        proof->position = position;
+        proof->price = branching.price;
+    }
+    return REMAT_OK;
+}
+
+/* The cuts that promise most, each with half of the work left. */
+static enum remat_status branch(struct remat_closure *closure, int64_t budget_bytes, struct remat_error *err)
+{
+    struct proof proof = {.budget_bytes = budget_bytes, .position = -1};
+    int32_t count = closure->model.graph->order_count, solves, i;
+    double price;
+    for (i = 0; i < count; i++) {
+        const struct cut *cut = &closure->cuts[i];
+        int64_t bytes = budget_bytes - cut->fixed_bytes;
+        closure->promise[i] = cut->points[0].line.bytes > (double)bytes ? promised(cut, bytes, &price) : 0;
+    }
+    sort_by_promise(closure->promise, closure->order, count);
+    solves = BRANCH_WORK / (closure->model.values_count + closure->model.ways_count + 1);
+    solves = solves < BRANCH_SOLVES ? solves : BRANCH_SOLVES;
+    for (i = 0; i < count && i < BRANCH_CUTS && closure->promise[closure->order[i]] > 0; i++)
+        REMAT_TRY(branch_cut(closure, closure->order[i], budget_bytes, (double)proof.extra, &solves, &proof, err));
+    if (proof.position < 0)
+        return REMAT_OK;
+    REMAT_TRY(REMAT_GROW(closure->proofs, closure->proofs_capacity, closure->proofs_count + 1, err));
+    closure->proofs[closure->proofs_count++] = proof;
+    return REMAT_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------------- answers */
+
+static void offer(const struct remat_closure *closure, int32_t position, int64_t extra, double price,
+                  struct remat_bound *out)
+{
+    int32_t shift = closure->network.shift;
+    int64_t step = closure->model.step_ns, bound;
+    extra = shift >= 0 ? (extra + (INT64_C(1) << shift) - 1) >> shift : extra << -shift;
+    extra = (extra + step - 1) / step * step; /* all times are multiples of it, so a fraction more is one more */
+    bound = closure->model.base_ns + extra;
     if (bound > out->lower_bound_ns) {
         out->lower_bound_ns = bound;
         out->task = closure->model.graph->order[position];
-        out->price = ldexp(cut->points[point].price, -shift);
+        out->price = ldexp(price, -shift);
     }
+}
+
+static void answer_cut(const struct remat_closure *closure, int32_t position, struct remat_bound *out)
+{
+    const struct cut *cut = &closure->cuts[position];
+    int32_t point;
+    int64_t extra = proven(cut, out->budget_bytes - cut->fixed_bytes, &point);
+    if (point >= 0)
+        offer(closure, position, extra, cut->points[point].price, out);
+}
+
+/* All that is known: what holds for a budget holds for smaller ones. */
+static void answer(const struct remat_closure *closure, struct remat_bound *out)
+{
+    int32_t p, k;
+    for (p = 0; p < closure->model.graph->order_count; p++)
+        answer_cut(closure, p, out);
+    for (k = 0; k < closure->proofs_count; k++)
+        if (closure->proofs[k].budget_bytes >= out->budget_bytes)
+            offer(closure, closure->proofs[k].position, closure->proofs[k].extra, closure->proofs[k].price, out);
 }
 
 static void begin_answer(const struct remat_closure *closure, int64_t budget_bytes, struct remat_bound *out)
@@ -348,21 +437,20 @@ enum remat_status remat_closure_bounds(struct remat_closure *closure, const int6
                                        struct remat_bound *out, struct remat_error *err)
 {
     bool possible;
-    int32_t i, p;
+    int32_t i;
     for (i = 0; i < count; i++) {
         begin_answer(closure, budgets[i], &out[i]);
         REMAT_TRY(find_promises(closure, budgets[i], &possible, err));
-        if (possible)
-            REMAT_TRY(examine(closure, budgets[i], err));
-    }
-    for (i = 0; i < count; i++) {
-        if (budgets[i] < closure->least_bytes) {
-            answer_infeasible(closure, &out[i]);
+        if (!possible)
             continue;
-        }
-        for (p = 0; p < closure->model.graph->order_count; p++)
-            answer(closure, p, &out[i]);
+        REMAT_TRY(examine(closure, budgets[i], err));
+        REMAT_TRY(branch(closure, budgets[i], err));
     }
+    for (i = 0; i < count; i++)
+        if (budgets[i] < closure->least_bytes)
+            answer_infeasible(closure, &out[i]);
+        else
+            answer(closure, &out[i]);
     return REMAT_OK;
 }
 
@@ -413,7 +501,7 @@ enum remat_status remat_closure_at(struct remat_closure *closure, int32_t task, 
     }
     bytes = budget_bytes - closure->cuts[position].fixed_bytes;
     REMAT_TRY(refine(closure, position, bytes, 0, err));
-    answer(closure, position, out);
+    answer_cut(closure, position, out);
     if (!survives)
         return REMAT_OK;
     REMAT_TRY(choose_fitting(closure, position, bytes, err));

@@ -38,7 +38,7 @@ static void choose_unit(struct remat_closure_network *network)
     int32_t w;
     for (w = 0; w < model->ways_count; w++)
         sum += (double)model->ways[w].time_ns;
-    room = (double)REMAT_FLOW_INFINITE / (sum * (model->values_count + 2));
+    room = (double)REMAT_FLOW_INFINITE / (sum * (model->values_count + model->ways_count + 2));
     network->shift = (int32_t)floor(log2(room)) - 1;
     network->shift = network->shift > 40 ? 40 : network->shift;
     network->most = 1;
@@ -158,9 +158,11 @@ static enum remat_status connect(struct remat_closure_network *network, struct r
         network->way_node[network->ways[w]] = FIRST_NODE + w;
     for (k = 0; k < network->values_count; k++)
         network->value_node[network->values[k]] = FIRST_NODE + network->ways_count + k;
-    for (w = 0; w < network->ways_count; w++)
-        REMAT_TRY(
-            remat_flow_add(flow, FIRST_NODE + w, SINK, units(network, model->ways[network->ways[w]].time_ns), err));
+    for (w = 0; w < network->ways_count; w++) {
+        int64_t time = units(network, model->ways[network->ways[w]].time_ns);
+        REMAT_TRY(remat_flow_add(flow, FIRST_NODE + w, SINK, time, err));
+        REMAT_TRY(remat_flow_add(flow, SOURCE, FIRST_NODE + w, 0, err));
+    }
     for (k = 0; k < network->arcs_count; k++) {
         const struct remat_priced_arc *arc = &network->arcs[k];
         int32_t from = k < network->demands_count ? SOURCE : network->value_node[arc->value];
@@ -249,7 +251,8 @@ int64_t remat_closure_network_solve(struct remat_closure_network *network, doubl
     int32_t k;
     for (k = 0; k < network->arcs_count; k++) {
         int64_t capacity = remat_price_bytes(price, network->arcs[k].weight, false);
-        remat_flow_set(&network->flow, network->ways_count + k, capacity < network->most ? capacity : network->most);
+        remat_flow_set(&network->flow, 2 * network->ways_count + k,
+                       capacity < network->most ? capacity : network->most);
     }
     value = remat_flow_solve(&network->flow);
     *line = solved_line(network);
@@ -260,13 +263,21 @@ void remat_closure_network_least(struct remat_closure_network *network, struct r
 {
     int32_t k;
     for (k = 0; k < network->ways_count; k++)
-        remat_flow_set(&network->flow, k, 0);
+        remat_flow_set(&network->flow, 2 * k, 0);
     for (k = 0; k < network->arcs_count; k++)
-        remat_flow_set(&network->flow, network->ways_count + k, network->arcs[k].weight);
+        remat_flow_set(&network->flow, 2 * network->ways_count + k, network->arcs[k].weight);
     remat_flow_solve(&network->flow);
     for (k = 0; k < network->ways_count; k++)
-        remat_flow_set(&network->flow, k, units(network, network->model->ways[network->ways[k]].time_ns));
+        remat_flow_set(&network->flow, 2 * k, units(network, network->model->ways[network->ways[k]].time_ns));
     *line = solved_line(network);
+}
+
+void remat_closure_network_decide(struct remat_closure_network *network, int32_t way, enum remat_decision decision)
+{
+    int32_t k = network->way_node[way] - FIRST_NODE;
+    int64_t time = units(network, network->model->ways[way].time_ns);
+    remat_flow_set(&network->flow, 2 * k, decision == REMAT_WAY_UNUSED ? REMAT_FLOW_INFINITE : time);
+    remat_flow_set(&network->flow, 2 * k + 1, decision == REMAT_WAY_USED ? network->most : 0);
 }
 
 static void use(struct remat_closure_network *network, int32_t way, int32_t *used_count,

@@ -7,6 +7,7 @@
  *   way -> value        infinite: its inputs are needed
  *   value -> its way    capacity price x weight: a needed value survives unless its way is used
  *   value -> sink       the same, if it cannot be made again
+ * Ways may be decided: used (source -> way, no matter what) or not (way -> sink, no matter what).
  * Time is counted in units of 2^-shift ns, so that rounding down costs nothing that matters. */
 #ifndef REMAT_SOLVER_CLOSURE_NETWORK_H
 #define REMAT_SOLVER_CLOSURE_NETWORK_H
@@ -31,7 +32,8 @@ struct remat_closure_network {
     /* What the cut needs beside the priced arcs. */
     int64_t fixed_bytes; /* the run itself and what must survive in any case */
     int64_t loose_bytes; /* what survives if nothing is made again */
-    /* Arcs of the network: way i -> sink is arc i, then the priced ones: those from the source, then one a value. */
+    /* Arcs of the network: way i -> sink is arc 2 i, source -> way i arc 2 i + 1; then the priced ones: those from the
+     * source, then one a value. */
     int32_t *ways, ways_count, *values, values_count; /* in the network */
     int32_t *way_node, *value_node;                   /* -1 = not in it */
     struct remat_priced_arc *arcs;
@@ -62,6 +64,9 @@ void remat_closure_network_least(struct remat_closure_network *network, struct r
 /* After either: whether a way is used; whether a value that was made by then survives. */
 bool remat_closure_network_used(const struct remat_closure_network *network, int32_t way);
 bool remat_closure_network_survives(const struct remat_closure_network *network, int32_t value);
+/* Decides ways of the current cut, or frees them again. */
+enum remat_decision { REMAT_WAY_FREE, REMAT_WAY_USED, REMAT_WAY_UNUSED };
+void remat_closure_network_decide(struct remat_closure_network *network, int32_t way, enum remat_decision decision);
 /* The line of a given choice: used[way] says which ways may be used; NULL: all. */
 struct remat_closure_line remat_closure_network_line(struct remat_closure_network *network, const bool *used);
 
