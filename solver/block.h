@@ -29,6 +29,7 @@ struct remat_block_model {
     /* Stage lists: whole = source, forward, gap, arrival, backward, end; last = without forward and gap;
      * pass = source, gap; hold = the same with the input kept; soft = source, kept values, gap. */
     int32_t *whole, whole_count, gap, *last, last_count, pass[3], hold[3], soft[4], kept_node;
+    int32_t gap_node, gap_inputs; /* of `whole`: reads what is handed on, and the values kept beyond that */
     int64_t input_bytes, output_bytes, base_ns, backward_ns;
     uint64_t signature;
 };

@@ -126,7 +126,8 @@ static enum remat_status sort_values(struct making *m)
         }
         if (is_handed(m, v) || is_input(m, v))
             REMAT_TRY(push(&m->handed_and_input, d, m->err));
-        if (remat_partition_crosses_back(m->p, v, out->block))
+        /* The input counts until the end of the backward part, whoever holds it. */
+        if (remat_partition_crosses_back(m->p, v, out->block) || is_input(m, v))
             REMAT_TRY(push(&m->leaving, d, m->err));
         out->given[d] = !is_inner(m, v) || m->p->pinned[v];
     }
@@ -192,11 +193,16 @@ static enum remat_status add_nodes(struct making *m)
     REMAT_TRY(add_source(m, begin, NULL, &m->source, &source));
     REMAT_TRY(add_source(m, begin, NULL, &m->pinned, &pinned));
     REMAT_TRY(add_source(m, turn, &m->handed, NULL, &gap));
-    REMAT_TRY(add_source(m, turn, &m->handed_and_input, NULL, &hold));
     REMAT_TRY(add_source(m, turn, NULL, &m->arriving, &arrival));
     REMAT_TRY(add_source(m, end, &m->leaving, NULL, &leave));
-    for (d = 0; d < out->model.data_count; d++) /* room for every set of kept values */
+    out->gap_inputs = m->handed_and_input.count;
+    for (d = 0; d < out->model.data_count; d++) { /* room for every set of kept values */
         REMAT_TRY_GOTO(push(&kept, d, m->err), done);
+        REMAT_TRY_GOTO(push(&m->handed_and_input, d, m->err), done);
+    }
+    REMAT_TRY_GOTO(add_source(m, turn, &m->handed_and_input, NULL, &hold), done);
+    out->gap_node = hold;
+    out->model.nodes[hold].inputs_count = out->gap_inputs;
     REMAT_TRY_GOTO(add_source(m, begin, NULL, &kept, &out->kept_node), done);
     out->whole[out->whole_count++] = source;
     REMAT_TRY_GOTO(add_part(m, begin, p->forward[b + 1], &out->base_ns, false), done);

@@ -6,7 +6,7 @@
 
 enum {
     MOST_ENUMERATED = 11, /* candidates of which all subsets are tried */
-    MOST_CHOICES = 48,
+    MOST_CHOICES = 100,
     MOST_NESTED = 16,
     MOST_LASTS = 24,
     DESCENT_LIMIT = 40000, /* evaluations of a descent */
@@ -45,6 +45,18 @@ static void hold_forward(struct remat_block_model *b)
             remat_hold_add(&b->holds[d], 0, b->forward_end[d]);
 }
 
+/* Whatever is kept is counted over the gap, also what is there only to make an output again. */
+static void read_kept_at_gap(const struct enumeration *e)
+{
+    struct remat_block_model *b = e->block;
+    struct remat_node *gap = &b->model.nodes[b->gap_node];
+    int32_t k;
+    gap->inputs_count = b->gap_inputs;
+    for (k = 0; k < b->outputs_begin; k++)
+        if (e->treatments[k] == REMAT_KEPT)
+            b->model.operands[gap->inputs + gap->inputs_count++] = b->candidates[k];
+}
+
 /* Forward with what the treatments keep, then backward; what the block hands on stays until its last use.
  * REMAT_INFEASIBLE if something cannot be had. */
 static enum remat_status try_whole(const struct enumeration *e, struct remat_chain_choice *out)
@@ -54,6 +66,7 @@ static enum remat_status try_whole(const struct enumeration *e, struct remat_cha
     int32_t k, gap;
     hold_given(b, b->whole_count, true);
     hold_forward(b);
+    read_kept_at_gap(e);
     for (k = 0; k < b->candidates_count; k++) {
         bool kept = k >= b->outputs_begin || e->treatments[k] == REMAT_KEPT;
         if (kept || e->treatments[k] == REMAT_HELD)
@@ -84,8 +97,14 @@ static enum remat_status try_soft(const struct enumeration *e, struct remat_chai
             remat_hold_add(&b->holds[b->candidates[k]], 0, 4);
         }
     status = remat_retention_derive(&b->work, b->soft, 4, b->holds, e->err);
-    out->soft_ns = status == REMAT_OK ? (double)b->work.cost_ns : INFINITY;
-    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
+    out->soft_ns = INFINITY;
+    if (status == REMAT_INFEASIBLE)
+        return REMAT_OK;
+    REMAT_TRY(status);
+    REMAT_TRY(remat_retention_measure(&b->work, e->err));
+    out->soft_ns = (double)b->work.cost_ns;
+    out->soft_peak_bytes = remat_retention_peak(&b->work, 0, b->work.runs_count) - b->input_bytes;
+    return REMAT_OK;
 }
 
 /* The backward part from the input alone. */
@@ -112,7 +131,8 @@ static bool beats(const struct remat_chain_choice *a, const struct remat_chain_c
     return (double)a->kept_bytes <= (double)b->kept_bytes + bytes &&
            (double)a->backward_peak_bytes <= (double)b->backward_peak_bytes + bytes &&
            a->extra_ns <= b->extra_ns + ns &&
-           (!soft || a->soft_ns <= b->soft_ns + ns || (isinf(a->soft_ns) && isinf(b->soft_ns)));
+           (!soft || isinf(b->soft_ns) ||
+            (a->soft_ns <= b->soft_ns + ns && (double)a->soft_peak_bytes <= (double)b->soft_peak_bytes + bytes));
 }
 
 /* Keeps only what nothing else beats. */
@@ -263,6 +283,7 @@ static enum remat_status measure_pass(const struct enumeration *e, struct remat_
     struct remat_retention *w = &b->work;
     enum remat_status status;
     int32_t d, pass;
+    b->model.nodes[b->gap_node].inputs_count = b->gap_inputs;
     for (pass = 0; pass < 2; pass++) {
         hold_given(b, 3, pass == 1);
         for (d = 0; d < b->model.data_count && pass == 0; d++)

@@ -6,55 +6,32 @@
 
 enum {
     LONGEST_RUN = 6, /* blocks whose inputs are made again together */
-    MOST_SLOTS = 4000,
-    LEAST_SLOTS = 200,
     RUN_ROWS = (LONGEST_RUN + 1) * (LONGEST_RUN + 2) / 2 - 1,
-    NO_MOVE = 127
 };
-static const double WORK_LIMIT = 4e8; /* elementary steps of the cubic part */
 
 struct remat_chain_table {
     const struct remat_chain *chain;
-    int64_t unit;
-    int32_t slots; /* memories 0..slots */
-    double *again; /* [(i * count + l) * width], l < count - 1 */
-    double *first; /* [i * width], i <= count */
-    int8_t *move;  /* [i * width]: run length, or -j for a checkpoint at j */
-    double *runs;  /* per (i, length), length + 1 rows: blocks i + k.. of a run of that length */
+    struct remat_steps_work work;
+    struct remat_steps free;   /* costs nothing and needs nothing */
+    struct remat_steps *again; /* [i * count + l], l < count - 1 */
+    struct remat_steps *first; /* [i], i <= count */
+    struct remat_steps *runs;  /* per (i, length), length + 1 rows: blocks i + k.. of a run of that length */
 };
 
-static int64_t width(const struct remat_chain_table *t)
+static struct remat_steps *again_row(const struct remat_chain_table *t, int32_t i, int32_t l)
 {
-    return (int64_t)t->slots + 1;
-}
-
-static double *again_row(const struct remat_chain_table *t, int32_t i, int32_t l)
-{
-    return t->again + ((int64_t)i * t->chain->count + l) * width(t);
-}
-
-static double *first_row(const struct remat_chain_table *t, int32_t i)
-{
-    return t->first + i * width(t);
+    return &t->again[(int64_t)i * t->chain->count + l];
 }
 
 /* Row k of the run of `length` blocks that starts at i: the rows of shorter runs come first. */
-static double *run_row(const struct remat_chain_table *t, int32_t i, int32_t length, int32_t k)
+static struct remat_steps *run_row(const struct remat_chain_table *t, int32_t i, int32_t length, int32_t k)
 {
-    int64_t before = length * (length + 1) / 2 - 1 + k;
-    return t->runs + ((int64_t)i * RUN_ROWS + before) * width(t);
+    return &t->runs[(int64_t)i * RUN_ROWS + length * (length + 1) / 2 - 1 + k];
 }
 
 static int64_t largest(int64_t a, int64_t b)
 {
     return a > b ? a : b;
-}
-
-/* Slots for bytes, at most slots + 1, which no memory has. */
-static int32_t in_slots(const struct remat_chain_table *t, int64_t bytes)
-{
-    int64_t slots = bytes <= 0 ? 0 : (bytes + t->unit / 2) / t->unit;
-    return (int32_t)(slots > t->slots ? t->slots + 1 : slots);
 }
 
 /* Bytes of j's input beside i's. */
@@ -74,160 +51,127 @@ static int64_t pass_peak(const struct remat_chain *chain, int32_t i, int32_t k)
     return block->pass_peak_bytes - (chain->shared ? chain->shared[i * chain->count + k] : 0);
 }
 
-/* row[m] = min(row[m], cost + a[m - shift] + b[m]) for m >= from; b may be NULL. */
-static void relax(double *restrict row, int32_t slots, int32_t from, int32_t shift, double cost, const double *a,
-                  const double *b)
-{
-    int32_t m, begin = from > shift ? from : shift;
-    if (b)
-        for (m = begin; m <= slots; m++) {
-            double other = cost + a[m - shift] + b[m];
-            row[m] = other < row[m] ? other : row[m];
-        }
-    else
-        for (m = begin; m <= slots; m++) {
-            double other = cost + a[m - shift];
-            row[m] = other < row[m] ? other : row[m];
-        }
-}
+/* The terms of the recurrence: for filling the tables and for reading them off. */
 
-/* The transitions of again[i..l]: thresholds, shifts and costs, for filling and for reading off. */
-struct transition {
-    int32_t from, shift;
-    double cost;
-};
-
-static struct transition keep_again(const struct remat_chain_table *t, int32_t i, int32_t l, int32_t c)
+static struct remat_term keep_again(const struct remat_chain_table *t, int32_t i, int32_t l, int32_t c)
 {
     const struct remat_chain_block *block = &t->chain->blocks[i];
     const struct remat_chain_choice *choice = &block->choices[c];
     int64_t gradient = t->chain->blocks[l].gradient_bytes;
-    int64_t need = largest(gradient + choice->forward_peak_bytes, choice->backward_peak_bytes);
-    return (struct transition){in_slots(t, need), in_slots(t, choice->kept_bytes + block->output_bytes),
-                               block->again_ns + choice->extra_ns};
+    return (struct remat_term){.from = largest(gradient + choice->forward_peak_bytes, choice->backward_peak_bytes),
+                               .shift = choice->kept_bytes + block->output_bytes,
+                               .cost = block->again_ns + choice->extra_ns,
+                               .left = again_row(t, i + 1, l)};
 }
 
-static struct transition base_again(const struct remat_chain_table *t, int32_t l, int32_t k)
+static struct remat_term base_again(const struct remat_chain_table *t, int32_t l, int32_t k)
 {
     const struct remat_chain_last *last = &t->chain->blocks[l].lasts[k];
-    return (struct transition){in_slots(t, last->backward_peak_bytes), 0, last->cost_ns};
+    return (struct remat_term){.from = last->backward_peak_bytes, .cost = last->cost_ns, .left = &t->free};
 }
 
 /* `peak` and `pass` accumulate over j = i + 1, i + 2, ... */
-static struct transition check_at(const struct remat_chain_table *t, int32_t i, int32_t j, int64_t gradient,
-                                  int64_t *peak, double *pass)
+static struct remat_term check_again(const struct remat_chain_table *t, int32_t i, int32_t j, int32_t l, int64_t *peak,
+                                     double *pass)
 {
     *peak = largest(*peak, pass_peak(t->chain, i, j - 1));
     *pass += t->chain->blocks[j - 1].again_ns;
-    return (struct transition){in_slots(t, gradient + *peak), in_slots(t, input_beside(t->chain, i, j)), *pass};
+    return (struct remat_term){.from = t->chain->blocks[l].gradient_bytes + *peak,
+                               .shift = input_beside(t->chain, i, j),
+                               .cost = *pass,
+                               .left = again_row(t, j, l),
+                               .right = again_row(t, i, j - 1)};
 }
 
-static void fill_again(struct remat_chain_table *t, int32_t i, int32_t l)
+static struct remat_term check_first(const struct remat_chain_table *t, int32_t i, int32_t j, int64_t *peak)
 {
-    double *row = again_row(t, i, l), pass = 0;
-    int64_t peak = 0;
-    int32_t m, j, c;
-    for (m = 0; m <= t->slots; m++)
-        row[m] = INFINITY;
-    for (c = 0; i == l && c < t->chain->blocks[l].lasts_count; c++) {
-        struct transition base = base_again(t, l, c);
-        for (m = base.from; m <= t->slots; m++)
-            row[m] = base.cost < row[m] ? base.cost : row[m];
-    }
-    for (c = 0; i < l && c < t->chain->blocks[i].choices_count; c++) {
-        struct transition keep = keep_again(t, i, l, c);
-        if (!t->chain->blocks[i].choices[c].nested)
-            continue;
-        relax(row, t->slots, keep.from, keep.shift, keep.cost, again_row(t, i + 1, l), NULL);
-    }
-    for (j = i + 1; j <= l; j++) {
-        struct transition check = check_at(t, i, j, t->chain->blocks[l].gradient_bytes, &peak, &pass);
-        relax(row, t->slots, check.from, check.shift, check.cost, again_row(t, j, l), again_row(t, i, j - 1));
-    }
+    *peak = largest(*peak, pass_peak(t->chain, i, j - 1));
+    return (struct remat_term){
+        .from = *peak, .shift = input_beside(t->chain, i, j), .left = &t->first[j], .right = again_row(t, i, j - 1)};
 }
 
 /* Block k of a run i..j-1 as choice c: row of k from the row of k + 1. */
-static struct transition keep_in_run(const struct remat_chain_table *t, int32_t i, int32_t j, int32_t k, int32_t c)
+static struct remat_term keep_in_run(const struct remat_chain_table *t, int32_t i, int32_t j, int32_t k, int32_t c)
 {
     const struct remat_chain_choice *choice = &t->chain->blocks[k].choices[c];
-    int64_t inputs = 0;
+    int64_t own = k > i ? input_beside(t->chain, k - 1, k) : 0, inputs = 0, need;
     int32_t b;
     for (b = i + 1; b <= k; b++)
         inputs += input_beside(t->chain, b - 1, b);
-    return (struct transition){
-        in_slots(t, largest(choice->forward_peak_bytes + (k > i ? input_beside(t->chain, k - 1, k) : 0),
-                            choice->backward_peak_bytes + inputs)),
-        in_slots(t, choice->kept_bytes), choice->extra_ns + (k < j - 1 ? choice->soft_ns : 0)};
+    need = largest(choice->forward_peak_bytes + own, choice->backward_peak_bytes + inputs);
+    if (k < j - 1) /* while its output is made again, the gradient of the last block is there */
+        need = largest(need, choice->soft_peak_bytes + inputs + t->chain->blocks[j - 1].gradient_bytes);
+    return (struct remat_term){.from = largest(choice->forward_peak_bytes + own, choice->backward_peak_bytes + inputs),
+                               .shift = choice->kept_bytes,
+                               .cost = choice->extra_ns + (k < j - 1 ? choice->soft_ns : 0),
+                               .left = run_row(t, i, j - i, k - i + 1)};
 }
 
-static void fill_run(struct remat_chain_table *t, int32_t i, int32_t j)
+/* After the run i..j-1. */
+static struct remat_term after_run(const struct remat_chain_table *t, int32_t i, int32_t j)
 {
-    int32_t length = j - i, shift = in_slots(t, input_beside(t->chain, i, j)), m, k, c;
-    double *row = run_row(t, i, length, length);
-    const double *first = first_row(t, j);
-    for (m = 0; m <= t->slots; m++)
-        row[m] = m >= shift ? first[m - shift] : INFINITY;
-    for (k = length - 1; k >= 0; k--) {
-        row = run_row(t, i, length, k);
-        for (m = 0; m <= t->slots; m++)
-            row[m] = INFINITY;
-        for (c = 0; c < t->chain->blocks[i + k].choices_count; c++) {
-            struct transition keep = keep_in_run(t, i, j, i + k, c);
-            relax(row, t->slots, keep.from, keep.shift, keep.cost, run_row(t, i, length, k + 1), NULL);
-        }
-    }
+    return (struct remat_term){.shift = input_beside(t->chain, i, j), .left = &t->first[j]};
 }
 
-static void fill_first(struct remat_chain_table *t, int32_t i)
+static enum remat_status relax(struct remat_chain_table *t, struct remat_steps *row, struct remat_term term,
+                               struct remat_error *err)
 {
-    double *row = first_row(t, i), zero = 0;
-    int8_t *move = t->move + i * width(t);
-    int32_t count = t->chain->count, m, j;
+    return remat_steps_relax(&t->work, row, &term, err);
+}
+
+static enum remat_status fill_again(struct remat_chain_table *t, int32_t i, int32_t l, struct remat_error *err)
+{
+    struct remat_steps *row = again_row(t, i, l);
+    double pass = 0;
     int64_t peak = 0;
-    for (m = 0; m <= t->slots; m++)
-        row[m] = INFINITY;
-    memset(move, NO_MOVE, (size_t)width(t));
-    for (j = i + 1; j <= count && j <= i + LONGEST_RUN; j++) {
-        const double *run = run_row(t, i, j - i, 0);
-        fill_run(t, i, j);
-        for (m = 0; m <= t->slots; m++)
-            if (run[m] < row[m]) {
-                row[m] = run[m];
-                move[m] = (int8_t)(j - i);
-            }
-    }
-    for (j = i + 1; j < count; j++) {
-        struct transition check = check_at(t, i, j, 0, &peak, &zero);
-        const double *right = first_row(t, j), *left = again_row(t, i, j - 1);
-        for (m = check.from > check.shift ? check.from : check.shift; m <= t->slots; m++)
-            if (right[m - check.shift] + left[m] < row[m]) {
-                row[m] = right[m - check.shift] + left[m];
-                move[m] = (int8_t)-j;
-            }
-    }
+    int32_t j, c;
+    for (c = 0; i == l && c < t->chain->blocks[l].lasts_count; c++)
+        REMAT_TRY(relax(t, row, base_again(t, l, c), err));
+    for (c = 0; i < l && c < t->chain->blocks[i].choices_count; c++)
+        if (t->chain->blocks[i].choices[c].nested)
+            REMAT_TRY(relax(t, row, keep_again(t, i, l, c), err));
+    for (j = i + 1; j <= l; j++)
+        REMAT_TRY(relax(t, row, check_again(t, i, j, l, &peak, &pass), err));
+    return REMAT_OK;
 }
 
-static void fill(struct remat_chain_table *t)
+static enum remat_status fill_run(struct remat_chain_table *t, int32_t i, int32_t j, struct remat_error *err)
 {
-    int32_t count = t->chain->count, i, l, m;
+    int32_t k, c;
+    REMAT_TRY(relax(t, run_row(t, i, j - i, j - i), after_run(t, i, j), err));
+    for (k = j - 1; k >= i; k--)
+        for (c = 0; c < t->chain->blocks[k].choices_count; c++)
+            REMAT_TRY(relax(t, run_row(t, i, j - i, k - i), keep_in_run(t, i, j, k, c), err));
+    return REMAT_OK;
+}
+
+static enum remat_status fill_first(struct remat_chain_table *t, int32_t i, struct remat_error *err)
+{
+    int32_t count = t->chain->count, j;
+    int64_t peak = 0;
+    for (j = i + 1; j <= count && j <= i + LONGEST_RUN; j++) {
+        REMAT_TRY(fill_run(t, i, j, err));
+        REMAT_TRY(relax(t, &t->first[i], (struct remat_term){.left = run_row(t, i, j - i, 0)}, err));
+    }
+    for (j = i + 1; j < count; j++)
+        REMAT_TRY(relax(t, &t->first[i], check_first(t, i, j, &peak), err));
+    return REMAT_OK;
+}
+
+static enum remat_status fill(struct remat_chain_table *t, struct remat_error *err)
+{
+    int32_t count = t->chain->count, i, l;
+    REMAT_TRY(remat_steps_push(&t->work, &t->free, 0, 0, err));
+    REMAT_TRY(remat_steps_push(&t->work, &t->first[count], 0, 0, err));
     for (l = 0; l < count - 1; l++)
         for (i = l; i >= 0; i--)
-            fill_again(t, i, l);
-    for (m = 0; m <= t->slots; m++)
-        first_row(t, count)[m] = 0;
+            REMAT_TRY(fill_again(t, i, l, err));
     for (i = count - 1; i >= 0; i--)
-        fill_first(t, i);
+        REMAT_TRY(fill_first(t, i, err));
+    return REMAT_OK;
 }
 
-static int32_t affordable_slots(int32_t count)
-{
-    double cells = (double)count * count, slots = WORK_LIMIT / (cells * (count / 6.0 + 20));
-    double memory = 128e6 / sizeof(double) / cells; /* of the table of sub-chains */
-    slots = slots < memory ? slots : memory;
-    return slots > MOST_SLOTS ? MOST_SLOTS : slots < LEAST_SLOTS ? LEAST_SLOTS : (int32_t)slots;
-}
-
-enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_t limit_bytes, int64_t unit_bytes,
+enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_t limit_bytes, double tolerance_ns,
                                          struct remat_chain_table **out, struct remat_error *err)
 {
     struct remat_chain_table *t;
@@ -236,13 +180,12 @@ enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_
     *out = NULL;
     REMAT_TRY(REMAT_ALLOC(t, 1, err));
     t->chain = chain;
-    t->unit = unit_bytes > 0 ? unit_bytes : limit_bytes / affordable_slots(chain->count) + 1;
-    t->slots = (int32_t)(limit_bytes / t->unit);
-    REMAT_TRY_GOTO(REMAT_ALLOC(t->again, count * count * width(t), err), failed);
-    REMAT_TRY_GOTO(REMAT_ALLOC(t->first, (count + 1) * width(t), err), failed);
-    REMAT_TRY_GOTO(REMAT_ALLOC(t->move, count * width(t), err), failed);
-    REMAT_TRY_GOTO(REMAT_ALLOC(t->runs, count * RUN_ROWS * width(t), err), failed);
-    fill(t);
+    t->work.limit_bytes = limit_bytes;
+    t->work.tolerance = tolerance_ns;
+    REMAT_TRY_GOTO(REMAT_ALLOC(t->again, count * count, err), failed);
+    REMAT_TRY_GOTO(REMAT_ALLOC(t->first, count + 1, err), failed);
+    REMAT_TRY_GOTO(REMAT_ALLOC(t->runs, count * RUN_ROWS, err), failed);
+    REMAT_TRY_GOTO(fill(t, err), failed);
     *out = t;
     return REMAT_OK;
 failed:
@@ -250,30 +193,31 @@ failed:
     return status;
 }
 
+static void free_rows(struct remat_steps *rows, int64_t count)
+{
+    int64_t k;
+    for (k = 0; rows && k < count; k++)
+        remat_steps_free(&rows[k]);
+    free(rows);
+}
+
 void remat_chain_table_free(struct remat_chain_table *table)
 {
+    int64_t count;
     if (!table)
         return;
-    free(table->again);
-    free(table->first);
-    free(table->move);
-    free(table->runs);
+    count = table->chain->count;
+    free_rows(table->again, count * count);
+    free_rows(table->first, count + 1);
+    free_rows(table->runs, count * RUN_ROWS);
+    remat_steps_free(&table->free);
+    remat_steps_free(&table->work.spare);
     free(table);
 }
 
-int64_t remat_chain_unit(const struct remat_chain_table *table)
+const struct remat_steps *remat_chain_costs(const struct remat_chain_table *table)
 {
-    return table->unit;
-}
-
-int32_t remat_chain_slots(const struct remat_chain_table *table)
-{
-    return table->slots;
-}
-
-double remat_chain_cost(const struct remat_chain_table *table, int32_t slots)
-{
-    return first_row(table, 0)[slots];
+    return &table->first[0];
 }
 
 /* Reading off: decisions so far. */
@@ -289,109 +233,141 @@ static void decide(struct reading *r, enum remat_chain_act act, int32_t block, i
     r->out[r->count++] = (struct remat_chain_decision){act, block, index, since, until};
 }
 
-/* Which choice attains again[i..l](m), or -1. */
-static int32_t find_keep(const struct remat_chain_table *t, int32_t i, int32_t l, int32_t m, double cost)
+/* A state of the reading: a row at one of its steps, where some term attains its cost exactly. */
+struct place {
+    int64_t bytes;
+    double cost;
+};
+
+static struct place place_at(const struct remat_steps *row, int64_t bytes)
 {
-    int32_t c;
-    for (c = 0; i < l && c < t->chain->blocks[i].choices_count; c++) {
-        struct transition keep = keep_again(t, i, l, c);
-        if (t->chain->blocks[i].choices[c].nested && m >= keep.from && m >= keep.shift &&
-            keep.cost + again_row(t, i + 1, l)[m - keep.shift] == cost)
-            return c;
-    }
-    return -1;
+    int32_t step = remat_steps_find(row, bytes);
+    return (struct place){row->bytes[step], row->costs[step]};
 }
 
-static int32_t find_check(const struct remat_chain_table *t, int32_t i, int32_t l, int32_t m, double cost,
-                          int32_t *shift)
+static bool attains(const struct remat_term *term, const struct place *place)
 {
-    int64_t peak = 0;
-    double pass = 0;
-    int32_t j;
-    for (j = i + 1; j <= l; j++) {
-        struct transition check = check_at(t, i, j, t->chain->blocks[l].gradient_bytes, &peak, &pass);
-        *shift = check.shift;
-        if (m >= check.from && m >= check.shift &&
-            check.cost + again_row(t, j, l)[m - check.shift] + again_row(t, i, j - 1)[m] == cost)
-            return j;
-    }
-    return -1;
+    return remat_term_at(term, place->bytes) == place->cost;
 }
 
-static void read_base(struct reading *r, int32_t l, int32_t m)
+static void read_base(struct reading *r, int32_t l, const struct place *place)
 {
+    struct remat_term term = base_again(r->table, l, 0);
     int32_t c = 0;
-    while (base_again(r->table, l, c).from > m)
-        c++; /* by increasing cost: the first that fits */
+    while (!attains(&term, place))
+        term = base_again(r->table, l, ++c);
     decide(r, REMAT_CHAIN_LAST, l, c, l, l);
 }
 
-static void read_again(struct reading *r, int32_t i, int32_t l, int32_t m)
+/* Which choice attains again[i..l] there, or -1. */
+static int32_t find_keep(const struct remat_chain_table *t, int32_t i, int32_t l, const struct place *place)
+{
+    int32_t c;
+    for (c = 0; c < t->chain->blocks[i].choices_count; c++) {
+        struct remat_term keep = keep_again(t, i, l, c);
+        if (t->chain->blocks[i].choices[c].nested && attains(&keep, place))
+            return c;
+    }
+    return -1;
+}
+
+static int32_t find_check(const struct remat_chain_table *t, int32_t i, int32_t l, const struct place *place)
+{
+    int64_t peak = 0;
+    double pass = 0;
+    int32_t j = i;
+    struct remat_term check;
+    do {
+        j++;
+        check = check_again(t, i, j, l, &peak, &pass);
+    } while (!attains(&check, place));
+    return j;
+}
+
+static void read_again(struct reading *r, int32_t i, int32_t l, int64_t bytes)
 {
     const struct remat_chain_table *t = r->table;
+    struct place place = place_at(again_row(t, i, l), bytes);
     while (i < l) {
-        double cost = again_row(t, i, l)[m];
-        int32_t c = find_keep(t, i, l, m, cost), shift = 0, j;
+        int32_t c = find_keep(t, i, l, &place), j;
         if (c >= 0) {
             decide(r, REMAT_CHAIN_CHOOSE, i, c, l, i);
             decide(r, REMAT_CHAIN_INPUT, i + 1, 0, l, i);
-            m -= keep_again(t, i, l, c).shift;
+            bytes = place.bytes - keep_again(t, i, l, c).shift;
             i++;
-            continue;
+        } else {
+            j = find_check(t, i, l, &place);
+            decide(r, REMAT_CHAIN_INPUT, j, 0, l, j);
+            read_again(r, i, j - 1, place.bytes);
+            bytes = place.bytes - input_beside(t->chain, i, j);
+            i = j;
         }
-        j = find_check(t, i, l, m, cost, &shift);
-        decide(r, REMAT_CHAIN_INPUT, j, 0, l, j);
-        read_again(r, i, j - 1, m);
-        m -= shift;
-        i = j;
+        place = place_at(again_row(t, i, l), bytes);
     }
-    read_base(r, l, m);
+    read_base(r, l, &place);
 }
 
-/* Which choice attains row k of a run. */
-static int32_t find_in_run(const struct remat_chain_table *t, int32_t i, int32_t j, int32_t k, int32_t m)
+/* The length of the run that attains first[i] there, or 0. */
+static int32_t find_run(const struct remat_chain_table *t, int32_t i, const struct place *place)
 {
-    double cost = run_row(t, i, j - i, k - i)[m];
-    const double *next = run_row(t, i, j - i, k - i + 1);
-    int32_t c = 0;
-    for (;; c++) {
-        struct transition keep = keep_in_run(t, i, j, k, c);
-        if (m >= keep.from && m >= keep.shift && keep.cost + next[m - keep.shift] == cost)
-            return c;
-    }
+    int32_t length;
+    for (length = 1; length <= LONGEST_RUN && i + length <= t->chain->count; length++)
+        if (remat_steps_at(run_row(t, i, length, 0), place->bytes) == place->cost)
+            return length;
+    return 0;
 }
 
-static int32_t read_run(struct reading *r, int32_t i, int32_t j, int32_t m)
+/* Returns what is left for the blocks from j on. */
+static int64_t read_run(struct reading *r, int32_t i, int32_t j, int64_t bytes)
 {
     const struct remat_chain_table *t = r->table;
     int32_t count = t->chain->count, k;
     for (k = i; k < j; k++) {
-        int32_t c = find_in_run(t, i, j, k, m);
+        struct place place = place_at(run_row(t, i, j - i, k - i), bytes);
+        struct remat_term keep = keep_in_run(t, i, j, k, 0);
+        int32_t c = 0;
+        while (!attains(&keep, &place))
+            keep = keep_in_run(t, i, j, k, ++c);
         decide(r, REMAT_CHAIN_CHOOSE, k, c, count, k);
         if (k > i)
             decide(r, REMAT_CHAIN_INPUT, k, 0, j - 1, k - 1);
-        m -= keep_in_run(t, i, j, k, c).shift;
+        bytes = place.bytes - keep.shift;
     }
     if (j < count)
         decide(r, REMAT_CHAIN_INPUT, j, 0, count, j - 1);
-    return m - in_slots(t, input_beside(t->chain, i, j));
+    return place_at(run_row(t, i, j - i, j - i), bytes).bytes - after_run(t, i, j).shift;
 }
 
-int32_t remat_chain_extract(const struct remat_chain_table *table, int32_t slots, struct remat_chain_decision *out)
+static int32_t find_first_check(const struct remat_chain_table *t, int32_t i, const struct place *place)
+{
+    int64_t peak = 0;
+    int32_t j = i;
+    struct remat_term check;
+    do {
+        j++;
+        check = check_first(t, i, j, &peak);
+    } while (!attains(&check, place));
+    return j;
+}
+
+int32_t remat_chain_extract(const struct remat_chain_table *table, int32_t step, struct remat_chain_decision *out)
 {
     struct reading r = {table, out, 0};
-    int32_t count = table->chain->count, i = 0, m = slots;
+    int32_t count = table->chain->count, i = 0;
+    int64_t bytes = table->first[0].bytes[step];
     while (i < count) {
-        int32_t move = table->move[i * width(table) + m];
-        if (move > 0) {
-            m = read_run(&r, i, i + move, m);
-            i += move;
+        struct place place = place_at(&table->first[i], bytes);
+        int32_t length = find_run(table, i, &place), j;
+        if (length > 0) {
+            bytes = read_run(&r, i, i + length, place.bytes);
+            i += length;
             continue;
         }
-        decide(&r, REMAT_CHAIN_INPUT, -move, 0, count, -move);
-        read_again(&r, i, -move - 1, m);
-        m -= in_slots(table, input_beside(table->chain, i, -move));
-        i = -move;
+        j = find_first_check(table, i, &place);
+        decide(&r, REMAT_CHAIN_INPUT, j, 0, count, j);
+        read_again(&r, i, j - 1, place.bytes);
+        bytes = place.bytes - input_beside(table->chain, i, j);
+        i = j;
     }
     return r.count;
 }

@@ -2,8 +2,8 @@
  * A. Shilova, "Optimal checkpointing for heterogeneous chains", RR-9302, arXiv 1911.13214), with several ways to run
  * each block, and with runs of blocks whose inputs are made again together from what the blocks kept.
  *
- * Memory is counted in slots of `unit` bytes, rounded to the nearest; costs are what recomputation adds to one plain
- * pass. Everything is relative to the input of the sub-chain, which is accounted for by whoever holds it:
+ * Costs are what recomputation adds to one plain pass, step functions of the memory m (solver/steps.h): nothing is
+ * rounded. Everything is relative to the input of the sub-chain, which is accounted for by whoever holds it:
  *
  *   again[i..l](m)  blocks i..l are run forward again and then backward, with the gradient of l's output present:
  *     keep   again_i + extra_c + again[i+1..l](m - kept_c - input_{i+1})
@@ -15,7 +15,7 @@
 #ifndef REMAT_SOLVER_CHAIN_DP_H
 #define REMAT_SOLVER_CHAIN_DP_H
 
-#include "core/base/memory.h"
+#include "solver/steps.h"
 
 #include <stdbool.h>
 
@@ -23,9 +23,10 @@
 struct remat_chain_choice {
     int64_t kept_bytes; /* inner values kept, the output not counted */
     int64_t forward_peak_bytes, backward_peak_bytes;
-    double extra_ns; /* made again in its backward part, its output being present */
-    double soft_ns;  /* its output made again from its input and what is kept */
-    bool nested;     /* also tried in sub-chains, where there are too many to try all */
+    double extra_ns;         /* made again in its backward part, its output being present */
+    double soft_ns;          /* its output made again from its input and what is kept */
+    int64_t soft_peak_bytes; /* of that */
+    bool nested;             /* also tried in sub-chains, where there are too many to try all */
     uint8_t *treatments;
 };
 
@@ -50,21 +51,21 @@ struct remat_chain_block {
 struct remat_chain {
     int32_t count;
     struct remat_chain_block *blocks;
-    int64_t *shared; /* [i * count + j], i < j: bytes of j's input that are also in i's; NULL = none */
+    int64_t *shared;      /* [i * count + j], i < j: bytes of j's input that are also in i's; NULL = none */
+    int64_t always_bytes; /* held all along, beside what the program counts */
 };
 
 struct remat_chain_table;
 
-/* Solves for all memories up to limit_bytes at once. unit_bytes 0: as fine as the work limit allows. The caller frees
+/* Solves for all memories up to limit_bytes at once. A step that gains less than tolerance_ns is left out wherever it
+ * turns up, so that a cost is at most 2 * count * tolerance_ns above the least. `chain` is borrowed; the caller frees
  * *out. */
 REMAT_MUST_CHECK enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_t limit_bytes,
-                                                          int64_t unit_bytes, struct remat_chain_table **out,
+                                                          double tolerance_ns, struct remat_chain_table **out,
                                                           struct remat_error *err);
 void remat_chain_table_free(struct remat_chain_table *table);
-int64_t remat_chain_unit(const struct remat_chain_table *table);
-int32_t remat_chain_slots(const struct remat_chain_table *table);
-/* Added cost with `slots` slots; INFINITY if infeasible. */
-double remat_chain_cost(const struct remat_chain_table *table, int32_t slots);
+/* Added cost of the whole chain. */
+const struct remat_steps *remat_chain_costs(const struct remat_chain_table *table);
 
 enum remat_chain_act { REMAT_CHAIN_CHOOSE, REMAT_CHAIN_LAST, REMAT_CHAIN_INPUT };
 
@@ -78,8 +79,8 @@ struct remat_chain_decision {
     int32_t block, index, since, until;
 };
 
-/* The decisions for a number of slots whose cost is finite: at most 2 * count + 1, written to `out`; their number is
+/* The decisions of step `step` of remat_chain_costs(): at most 2 * count + 1, written to `out`; their number is
  * returned. */
-int32_t remat_chain_extract(const struct remat_chain_table *table, int32_t slots, struct remat_chain_decision *out);
+int32_t remat_chain_extract(const struct remat_chain_table *table, int32_t step, struct remat_chain_decision *out);
 
 #endif

@@ -8,8 +8,10 @@
 #include <string.h>
 
 enum { COARSE_POINTS = 160, FINE_POINTS = 24 };
+/* Steps of the curve that gain less than this part of the base time are left out. */
+static const double TOLERANCE = 1e-7;
 
-/* What extraction at a number of slots gives on the true rules. */
+/* What extraction of a step gives on the true rules. */
 struct point {
     int64_t peak_bytes, cost_ns;
     bool known;
@@ -27,10 +29,7 @@ struct remat_curve {
     int32_t *inputs_begin, *inputs; /* values of block b's input: inputs[inputs_begin[b]..inputs_begin[b + 1]) */
     struct remat_hold *base_holds, *holds;
     struct remat_chain_decision *decisions;
-    struct point *points; /* per number of slots */
-    int32_t *coarse;      /* numbers of slots tried at once, ascending */
-    int32_t coarse_count;
-    int32_t least; /* fewest slots that are feasible */
+    struct point *points; /* per step of the table's costs, then per number of segments of sqrt(n) */
 };
 
 static int32_t find_twin(const struct remat_curve *c, int32_t block)
@@ -145,10 +144,10 @@ static void apply(struct remat_curve *c, const struct remat_chain_decision *d)
 static enum remat_status derive(struct remat_curve *c, int32_t at, struct remat_error *err)
 {
     struct point *point = &c->points[at];
-    int32_t slots = remat_chain_slots(c->table), count, k;
+    int32_t steps = remat_chain_costs(c->table)->count, count, k;
     memcpy(c->holds, c->base_holds, (size_t)c->graph->values_count * sizeof *c->holds);
-    if (at > slots) {
-        remat_partition_hold_segments(c->graph, &c->partition, at - slots, c->holds);
+    if (at >= steps) {
+        remat_partition_hold_segments(c->graph, &c->partition, at - steps + 1, c->holds);
     } else {
         count = remat_chain_extract(c->table, at, c->decisions);
         for (k = 0; k < count; k++)
@@ -159,33 +158,25 @@ static enum remat_status derive(struct remat_curve *c, int32_t at, struct remat_
     return REMAT_OK;
 }
 
-/* The fewest slots with the same cost: where the plan changes, memory is bought for nothing above. */
-static int32_t step_of(const struct remat_curve *c, int32_t slots)
-{
-    while (slots > c->least && remat_chain_cost(c->table, slots - 1) == remat_chain_cost(c->table, slots))
-        slots--;
-    return slots;
-}
-
 /* Points spread over the whole curve, and all of sqrt(n). */
 static enum remat_status try_coarse(struct remat_curve *c, struct remat_error *err)
 {
-    int32_t slots = remat_chain_slots(c->table), k, last = -1;
-    REMAT_TRY(REMAT_ALLOC(c->coarse, COARSE_POINTS + 1, err));
-    for (c->least = 0; c->least <= slots && isinf(remat_chain_cost(c->table, c->least));)
-        c->least++;
-    for (k = 0; k <= COARSE_POINTS && c->least <= slots; k++) {
+    int32_t steps = remat_chain_costs(c->table)->count, k;
+    for (k = 0; k < COARSE_POINTS && steps > 0; k++) {
         /* Closer together where memory is scarce. */
-        double part = (double)k / COARSE_POINTS;
-        int32_t at = step_of(c, c->least + (int32_t)(part * part * (slots - c->least)));
-        if (at == last)
-            continue;
-        last = c->coarse[c->coarse_count++] = at;
-        REMAT_TRY(derive(c, at, err));
+        double part = (double)k / (COARSE_POINTS - 1);
+        int32_t at = (int32_t)(part * part * (steps - 1));
+        if (!c->points[at].known)
+            REMAT_TRY(derive(c, at, err));
     }
-    for (k = 1; k <= c->chain.count; k++)
-        REMAT_TRY(derive(c, slots + k, err));
+    for (k = 0; k < c->chain.count; k++)
+        REMAT_TRY(derive(c, steps + k, err));
     return REMAT_OK;
+}
+
+static int32_t points_count(const struct remat_curve *c)
+{
+    return remat_chain_costs(c->table)->count + c->chain.count;
 }
 
 static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
@@ -201,16 +192,18 @@ static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
     REMAT_TRY(make_blocks(c, err));
     REMAT_TRY(list_inputs(c, err));
     REMAT_TRY(find_shared(c, err));
+    c->chain.always_bytes = c->partition.pinned_bytes;
     REMAT_TRY(REMAT_ALLOC(c->decisions, 2 * (int64_t)c->chain.count + 2, err));
     status = remat_schedule_base(c->graph, &base, err);
     if (status == REMAT_OK)
         status = remat_liveness(c->graph, &base, &live, err);
     if (status == REMAT_OK)
-        status = remat_chain_table_make(&c->chain, live.peak_bytes - c->graph->staging_bytes, 0, &c->table, err);
+        status = remat_chain_table_make(&c->chain, live.peak_bytes - c->graph->staging_bytes,
+                                        TOLERANCE * (double)live.cost_ns, &c->table, err);
     remat_schedule_free(&base);
     remat_liveness_free(&live);
     REMAT_TRY(status);
-    REMAT_TRY(REMAT_ALLOC(c->points, (int64_t)remat_chain_slots(c->table) + c->chain.count + 1, err));
+    REMAT_TRY(REMAT_ALLOC(c->points, (int64_t)points_count(c), err));
     return try_coarse(c, err);
 }
 
@@ -250,7 +243,6 @@ void remat_curve_free(struct remat_curve *curve)
     free(curve->holds);
     free(curve->decisions);
     free(curve->points);
-    free(curve->coarse);
     free(curve);
 }
 
@@ -265,7 +257,7 @@ static bool preferred(const struct point *a, const struct point *b, int64_t budg
 static int32_t best_known(const struct remat_curve *c, int64_t budget)
 {
     int32_t best = -1, m;
-    for (m = 0; m <= remat_chain_slots(c->table) + c->chain.count; m++) {
+    for (m = 0; m < points_count(c); m++) {
         const struct point *point = &c->points[m];
         if (!point->known || (budget > 0 && point->peak_bytes > budget))
             continue;
@@ -279,41 +271,31 @@ static int32_t best_known(const struct remat_curve *c, int64_t budget)
  * few steps above, since the true peak is not strictly monotone. */
 static enum remat_status refine(struct remat_curve *c, int64_t budget, struct remat_error *err)
 {
-    int32_t slots = remat_chain_slots(c->table), low = c->least, high, k;
-    while (low <= slots && c->points[low].known == false)
-        low++;
-    for (k = low; k <= slots; k++)
+    int32_t steps = remat_chain_costs(c->table)->count, low = 0, high, k;
+    for (k = 0; k < steps; k++)
         if (c->points[k].known && c->points[k].peak_bytes <= budget)
             low = k;
-    for (high = low + 1; high <= slots && !c->points[high].known;)
+    for (high = low + 1; high < steps && !c->points[high].known;)
         high++;
     while (high - low > 1) {
-        int32_t middle = step_of(c, (low + high) / 2);
-        if (middle <= low) { /* one step all the way: look above it */
-            low = (low + high) / 2;
-            continue;
-        }
-        if (!c->points[middle].known)
-            REMAT_TRY(derive(c, middle, err));
+        int32_t middle = (low + high) / 2;
+        REMAT_TRY(derive(c, middle, err));
         if (c->points[middle].peak_bytes <= budget)
             low = middle;
         else
             high = middle;
     }
-    for (k = 0; k < FINE_POINTS && high <= slots; high++) {
-        int32_t at = step_of(c, high);
-        if (at == high && !c->points[at].known) {
-            REMAT_TRY(derive(c, at, err));
+    for (k = 0; k < FINE_POINTS && high < steps; high++)
+        if (!c->points[high].known) {
+            REMAT_TRY(derive(c, high, err));
             k++;
         }
-    }
     return REMAT_OK;
 }
 
-static enum remat_status deliver(struct remat_curve *c, int32_t slots, struct remat_schedule *out,
-                                 struct remat_error *err)
+static enum remat_status deliver(struct remat_curve *c, int32_t at, struct remat_schedule *out, struct remat_error *err)
 {
-    REMAT_TRY(derive(c, slots, err));
+    REMAT_TRY(derive(c, at, err));
     return remat_retention_schedule(&c->work, out, err);
 }
 
@@ -323,7 +305,7 @@ enum remat_status remat_curve_at(struct remat_curve *curve, int64_t budget_bytes
     int32_t best;
     memset(out, 0, sizeof *out);
     *found = false;
-    if (curve->least <= remat_chain_slots(curve->table))
+    if (remat_chain_costs(curve->table)->count > 0)
         REMAT_TRY(refine(curve, budget_bytes, err));
     best = best_known(curve, budget_bytes);
     if (best < 0)
@@ -340,4 +322,9 @@ enum remat_status remat_curve_smallest(struct remat_curve *curve, struct remat_s
     if (best < 0)
         return remat_schedule_base(curve->graph, out, err);
     return deliver(curve, best, out, err);
+}
+
+const struct remat_chain *remat_curve_chain(const struct remat_curve *curve)
+{
+    return &curve->chain;
 }

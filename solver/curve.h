@@ -4,6 +4,7 @@
 #define REMAT_SOLVER_CURVE_H
 
 #include "core/plan/schedule.h"
+#include "solver/chain_dp.h"
 
 struct remat_curve;
 
@@ -19,5 +20,8 @@ REMAT_MUST_CHECK enum remat_status remat_curve_at(struct remat_curve *curve, int
 /* The schedule of smallest peak known. */
 REMAT_MUST_CHECK enum remat_status remat_curve_smallest(struct remat_curve *curve, struct remat_schedule *out,
                                                         struct remat_error *err);
+
+/* The blocks that the dynamic program works on; borrowed. */
+const struct remat_chain *remat_curve_chain(const struct remat_curve *curve);
 
 #endif
