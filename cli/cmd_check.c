@@ -21,7 +21,7 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
     backend->describe(device, &info);
     json = json_pack("{s:s, s:s, s:s, s:s, s:i}", "name", backend->name, "status", "ok", "description",
                      info.description, "fingerprint", info.fingerprint, "threads", (int)info.threads);
-    if (backend == remat_backends[0] && remat_profile_peaks(backend, device, &peaks, err) == REMAT_OK) {
+    if (backend == remat_backends[0] && remat_profile_peaks(backend, device, NULL, &peaks, err) == REMAT_OK) {
         json_object_set_new(json, "gflop_per_second", json_real(peaks.gflop_per_second));
         json_object_set_new(json, "gbyte_per_second", json_real(peaks.gbyte_per_second));
     }

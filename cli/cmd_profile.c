@@ -45,6 +45,16 @@ static enum remat_status save(const struct cli_args *args, const struct remat_wo
     return status;
 }
 
+static enum remat_status get_peaks(const struct cli_args *args, struct remat_workload *workload,
+                                   struct remat_machine_peaks *out, struct remat_error *err)
+{
+    /* The roofline has refreshed them already. */
+    struct remat_profile_options options = {.cache_path = args->cache, .refresh = args->refresh && !args->analytic};
+    char cache[512];
+    REMAT_TRY(cli_cache_path(&options, cache, sizeof cache, err));
+    return remat_profile_peaks(workload->backend, workload->device, &options, out, err);
+}
+
 static enum remat_status run(const struct cli_args *args, struct remat_error *err)
 {
     struct remat_workload workload;
@@ -56,7 +66,7 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
     if (status == REMAT_OK && args->json)
         status = cli_print_json(remat_task_graph_to_json(&workload.graph), err);
     else if (status == REMAT_OK)
-        status = remat_profile_peaks(workload.backend, workload.device, &peaks, err);
+        status = get_peaks(args, &workload, &peaks, err);
     if (status == REMAT_OK && !args->json)
         status = print_table(&workload, &peaks, err);
     remat_workload_close(&workload);

@@ -2,7 +2,6 @@
 
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "profiler/profiler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +81,21 @@ enum remat_status remat_profile_cache_put(struct remat_profile_cache *cache, uin
     char key[KEY_BYTES];
     json_t *entry = json_pack("[I, I]", (json_int_t)time_ns, (json_int_t)spread_ns);
     return json_object_set_new(cache->device, make_key(signature, option, key), entry) == 0 ? REMAT_OK : no_memory(err);
+}
+
+bool remat_profile_cache_get_peaks(const struct remat_profile_cache *cache, struct remat_machine_peaks *out)
+{
+    const json_t *entry = json_object_get(cache->device, "peaks");
+    out->gflop_per_second = json_number_value(json_array_get(entry, 0));
+    out->gbyte_per_second = json_number_value(json_array_get(entry, 1));
+    return out->gflop_per_second > 0 && out->gbyte_per_second > 0;
+}
+
+enum remat_status remat_profile_cache_put_peaks(struct remat_profile_cache *cache,
+                                                const struct remat_machine_peaks *peaks, struct remat_error *err)
+{
+    json_t *entry = json_pack("[f, f]", peaks->gflop_per_second, peaks->gbyte_per_second);
+    return json_object_set_new(cache->device, "peaks", entry) == 0 ? REMAT_OK : no_memory(err);
 }
 
 enum remat_status remat_profile_cache_save(const struct remat_profile_cache *cache, const char *path,

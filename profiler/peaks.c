@@ -1,4 +1,5 @@
 #include "core/base/memory.h"
+#include "profiler/cache.h"
 #include "profiler/isolated.h"
 #include "profiler/profiler.h"
 
@@ -75,9 +76,43 @@ static enum remat_status measure_copy(const struct remat_device_ops *ops, struct
     return status;
 }
 
-enum remat_status remat_profile_peaks(const struct remat_backend *backend, struct remat_device *device,
-                                      struct remat_machine_peaks *out, struct remat_error *err)
+static enum remat_status measure(const struct remat_backend *backend, struct remat_device *device,
+                                 struct remat_machine_peaks *out, struct remat_error *err)
 {
     REMAT_TRY(measure_compute(backend, device, &out->gflop_per_second, err));
     return measure_copy(backend->ops, device, &out->gbyte_per_second, err);
+}
+
+static void raise_to(struct remat_machine_peaks *peaks, const struct remat_machine_peaks *known)
+{
+    if (known->gflop_per_second > peaks->gflop_per_second)
+        peaks->gflop_per_second = known->gflop_per_second;
+    if (known->gbyte_per_second > peaks->gbyte_per_second)
+        peaks->gbyte_per_second = known->gbyte_per_second;
+}
+
+enum remat_status remat_profile_peaks(const struct remat_backend *backend, struct remat_device *device,
+                                      const struct remat_profile_options *options, struct remat_machine_peaks *out,
+                                      struct remat_error *err)
+{
+    struct remat_device_info info;
+    struct remat_profile_cache cache;
+    struct remat_machine_peaks known = {0, 0};
+    enum remat_status status;
+    if (!options || !options->cache_path)
+        return measure(backend, device, out, err);
+    backend->describe(device, &info);
+    status = remat_profile_cache_open(options->cache_path, info.fingerprint, &cache, err);
+    if (status == REMAT_OK && remat_profile_cache_get_peaks(&cache, &known) && !options->refresh) {
+        *out = known;
+    } else if (status == REMAT_OK) {
+        status = measure(backend, device, out, err);
+        raise_to(out, &known);
+        if (status == REMAT_OK)
+            status = remat_profile_cache_put_peaks(&cache, out, err);
+        if (status == REMAT_OK)
+            status = remat_profile_cache_save(&cache, options->cache_path, err);
+    }
+    remat_profile_cache_close(&cache);
+    return status;
 }

@@ -10,7 +10,7 @@ static enum remat_status fill_times(const struct remat_workload_config *config, 
     case REMAT_TIMES_ROUGH:
         return REMAT_OK;
     case REMAT_TIMES_ROOFLINE:
-        REMAT_TRY(remat_profile_peaks(workload->backend, workload->device, &peaks, err));
+        REMAT_TRY(remat_profile_peaks(workload->backend, workload->device, &config->profile, &peaks, err));
         remat_profile_estimate(&workload->graph, &peaks);
         return REMAT_OK;
     case REMAT_TIMES_MEASURED:

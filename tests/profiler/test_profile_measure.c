@@ -144,10 +144,20 @@ static void test_cache_saves_the_run(void **state)
 static void test_peaks(void **state)
 {
     struct world w;
-    struct remat_machine_peaks peaks;
+    struct remat_machine_peaks peaks, again;
+    char path[] = "/tmp/remat-peaks-XXXXXX";
+    struct remat_profile_options options = {.cache_path = path};
     (void)state;
+    close(mkstemp(path));
+    unlink(path);
     open_world(&w, "gpt2");
-    ok(&w, remat_profile_peaks(w.backend, w.device, &peaks, &w.err));
+    ok(&w, remat_profile_peaks(w.backend, w.device, &options, &peaks, &w.err));
+    ok(&w, remat_profile_peaks(w.backend, w.device, &options, &again, &w.err));
+    assert_true(again.gflop_per_second == peaks.gflop_per_second && again.gbyte_per_second == peaks.gbyte_per_second);
+    options.refresh = true;
+    ok(&w, remat_profile_peaks(w.backend, w.device, &options, &again, &w.err));
+    assert_true(again.gflop_per_second >= peaks.gflop_per_second);
+    unlink(path);
     assert_true(peaks.gflop_per_second > 0.1 && peaks.gflop_per_second < 1e6);
     assert_true(peaks.gbyte_per_second > 0.1 && peaks.gbyte_per_second < 1e5);
     close_world(&w);
