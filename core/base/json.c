@@ -20,8 +20,10 @@ enum remat_status remat_json_load(const char *path, json_t **out, struct remat_e
     *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
     free(text);
     if (!*out)
-        return remat_fail(err, REMAT_BAD_DATA, "%s, line %d, column %d: %s", path, where.line, where.column,
-                          where.text);
+        return remat_fail(
+            err, REMAT_BAD_DATA,
+            "%s, line %d, column %d: malformed JSON: %s; a damaged or shortened file must be written again", path,
+            where.line, where.column, where.text);
     return REMAT_OK;
 }
 
@@ -52,7 +54,8 @@ static const char *kind_text(const json_t *value)
 static enum remat_status expected(const char *what, const json_t *found, const char *key, const char *where,
                                   struct remat_error *err)
 {
-    return remat_fail(err, REMAT_BAD_DATA, "%s: expected %s as \"%s\", found %s", where, what, key, kind_text(found));
+    return remat_fail(err, REMAT_BAD_DATA, "%s: expected %s as \"%s\", found %s; docs/formats.md describes the formats",
+                      where, what, key, kind_text(found));
 }
 
 enum remat_status remat_json_text(const json_t *object, const char *key, const char *where, const char **out,
@@ -111,14 +114,20 @@ enum remat_status remat_json_expect(const json_t *object, const char *where, con
     const char *found;
     int64_t number;
     if (!json_is_object(object))
-        return remat_fail(err, REMAT_BAD_DATA, "%s: expected an object, found %s", where, kind_text(object));
+        return remat_fail(err, REMAT_BAD_DATA,
+                          "%s: expected an object, found %s; docs/formats.md describes the formats", where,
+                          kind_text(object));
     REMAT_TRY(remat_json_text(object, "format", where, &found, err));
     if (strcmp(found, format) != 0)
-        return remat_fail(err, REMAT_BAD_DATA, "%s: expected the format \"%s\", found \"%.64s\"", where, format, found);
+        return remat_fail(err, REMAT_BAD_DATA,
+                          "%s: expected the format \"%s\", found \"%.64s\"; give a file of that format", where, format,
+                          found);
     REMAT_TRY(remat_json_int(object, "version", where, 1, INT32_MAX, &number, err));
     if (number != version)
-        return remat_fail(err, REMAT_BAD_DATA, "%s: this program reads version %d of \"%s\", found version %lld", where,
-                          version, format, (long long)number);
+        return remat_fail(
+            err, REMAT_BAD_DATA,
+            "%s: this program reads version %d of \"%s\", found version %lld; write it again with this program", where,
+            version, format, (long long)number);
     return REMAT_OK;
 }
 
