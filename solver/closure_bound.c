@@ -1,12 +1,15 @@
 #include "solver/closure_bound.h"
 
 #include "solver/closure_branch.h"
+#include "solver/linear.h"
+#include "solver/window_bound.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MOST_STEPS = 60, BRANCH_CUTS = 12, BRANCH_SOLVES = 4000, BRANCH_WORK = 1600000 };
+enum { LATER_CUTS = 3 };
 
 /* Upper line of a cut's value as a function of the price: no choice of ways can make it larger than this one. Where
  * the minimum cut was found at a price, `value` is exact there (in units, rounded down); else price < 0. */
@@ -24,7 +27,7 @@ struct cut {
 
 /* What branching proved: no schedule within the budget takes less. */
 struct proof {
-    int64_t budget_bytes, extra; /* in units */
+    int64_t budget_bytes, extra_ns;
     int32_t position;
     double price;
 };
@@ -327,6 +330,13 @@ static enum remat_status examine(struct remat_closure *closure, int64_t budget_b
 
 /* ------------------------------------------------------------------------------------------------------ branching */
 
+/* Units as whole ns, rounded up: times are whole. */
+static int64_t whole_ns(const struct remat_closure *closure, int64_t units)
+{
+    int32_t shift = closure->network.shift;
+    return shift >= 0 ? (units + (INT64_C(1) << shift) - 1) >> shift : units << -shift;
+}
+
 /* The least time of a choice known that fits: more cannot be proven at this cut. */
 static double fitting_time(const struct cut *cut, int64_t bytes)
 {
@@ -354,11 +364,18 @@ static enum remat_status branch_cut(struct remat_closure *closure, int32_t posit
     REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
     REMAT_TRY(remat_closure_branch(&closure->network, &branching, err));
     *solves -= allowed - branching.solves;
-    if (branching.proven > proof->extra) {
-        proof->extra = branching.proven;
+    if (whole_ns(closure, branching.proven) > proof->extra_ns) {
+        proof->extra_ns = whole_ns(closure, branching.proven);
         proof->position = position;
         proof->price = branching.price;
     }
+    return REMAT_OK;
+}
+
+static enum remat_status add_proof(struct remat_closure *closure, struct proof proof, struct remat_error *err)
+{
+    REMAT_TRY(REMAT_GROW(closure->proofs, closure->proofs_capacity, closure->proofs_count + 1, err));
+    closure->proofs[closure->proofs_count++] = proof;
     return REMAT_OK;
 }
 
@@ -377,28 +394,24 @@ static enum remat_status branch(struct remat_closure *closure, int64_t budget_by
     solves = BRANCH_WORK / (closure->model.values_count + closure->model.ways_count + 1);
     solves = solves < BRANCH_SOLVES ? solves : BRANCH_SOLVES;
     for (i = 0; i < count && i < BRANCH_CUTS && closure->promise[closure->order[i]] > 0; i++)
-        REMAT_TRY(branch_cut(closure, closure->order[i], budget_bytes, (double)proof.extra, &solves, &proof, err));
+        REMAT_TRY(branch_cut(closure, closure->order[i], budget_bytes,
+                             ldexp((double)proof.extra_ns, closure->network.shift), &solves, &proof, err));
     if (proof.position < 0)
         return REMAT_OK;
-    REMAT_TRY(REMAT_GROW(closure->proofs, closure->proofs_capacity, closure->proofs_count + 1, err));
-    closure->proofs[closure->proofs_count++] = proof;
-    return REMAT_OK;
+    return add_proof(closure, proof, err);
 }
 
 /* -------------------------------------------------------------------------------------------------------- answers */
 
-static void offer(const struct remat_closure *closure, int32_t position, int64_t extra, double price,
+static void offer(const struct remat_closure *closure, int32_t position, int64_t extra_ns, double price,
                   struct remat_bound *out)
 {
-    int32_t shift = closure->network.shift;
     int64_t step = closure->model.step_ns, bound;
-    extra = shift >= 0 ? (extra + (INT64_C(1) << shift) - 1) >> shift : extra << -shift;
-    extra = (extra + step - 1) / step * step; /* all times are multiples of it, so a fraction more is one more */
-    bound = closure->model.base_ns + extra;
+    bound = closure->model.base_ns + (extra_ns + step - 1) / step * step; /* all times are multiples of it */
     if (bound > out->lower_bound_ns) {
         out->lower_bound_ns = bound;
         out->task = closure->model.graph->order[position];
-        out->price = ldexp(price, -shift);
+        out->price = ldexp(price, -closure->network.shift);
     }
 }
 
@@ -408,7 +421,7 @@ static void answer_cut(const struct remat_closure *closure, int32_t position, st
     int32_t point;
     int64_t extra = proven(cut, out->budget_bytes - cut->fixed_bytes, &point);
     if (point >= 0)
-        offer(closure, position, extra, cut->points[point].price, out);
+        offer(closure, position, whole_ns(closure, extra), cut->points[point].price, out);
 }
 
 /* All that is known: what holds for a budget holds for smaller ones. */
@@ -419,7 +432,7 @@ static void answer(const struct remat_closure *closure, struct remat_bound *out)
         answer_cut(closure, p, out);
     for (k = 0; k < closure->proofs_count; k++)
         if (closure->proofs[k].budget_bytes >= out->budget_bytes)
-            offer(closure, closure->proofs[k].position, closure->proofs[k].extra, closure->proofs[k].price, out);
+            offer(closure, closure->proofs[k].position, closure->proofs[k].extra_ns, closure->proofs[k].price, out);
 }
 
 static void begin_answer(const struct remat_closure *closure, int64_t budget_bytes, struct remat_bound *out)
@@ -451,6 +464,43 @@ enum remat_status remat_closure_bounds(struct remat_closure *closure, const int6
             answer_infeasible(closure, &out[i]);
         else
             answer(closure, &out[i]);
+    return REMAT_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- several cuts */
+
+/* The cut that sets the bound, and of each part of what follows the one whose run needs most. */
+static void choose_cuts(const struct remat_closure *closure, int32_t position, struct remat_window_problem *problem)
+{
+    int32_t count = closure->model.graph->order_count, part, p, begin = position + 1;
+    problem->cuts[0] = position;
+    problem->cuts_count = 1;
+    for (part = 1; part <= LATER_CUTS; part++) {
+        int32_t end = position + 1 + (count - position - 1) * part / LATER_CUTS, best = begin;
+        for (p = begin; p < end; p++)
+            if (closure->cuts[p].fixed_bytes > closure->cuts[best].fixed_bytes)
+                best = p;
+        if (begin < end)
+            problem->cuts[problem->cuts_count++] = best;
+        begin = end;
+    }
+}
+
+enum remat_status remat_closure_strengthen(struct remat_closure *closure, int64_t enough_ns, int32_t programs,
+                                           int32_t columns, struct remat_bound *bound, struct remat_error *err)
+{
+    struct remat_window_problem problem = {.budget_bytes = bound->budget_bytes,
+                                           .enough_ns = enough_ns - closure->model.base_ns,
+                                           .most_columns = columns,
+                                           .nodes = programs};
+    struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
+    if (bound->infeasible || bound->task < 0 || bound->lower_bound_ns >= enough_ns || !remat_linear_available())
+        return REMAT_OK;
+    proof.position = closure->model.graph->tasks[bound->task].position;
+    choose_cuts(closure, proof.position, &problem);
+    REMAT_TRY(remat_window_bound(&closure->model, &problem, &proof.extra_ns, err));
+    REMAT_TRY(add_proof(closure, proof, err));
+    answer(closure, bound);
     return REMAT_OK;
 }
 

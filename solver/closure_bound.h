@@ -38,6 +38,14 @@ REMAT_MUST_CHECK enum remat_status remat_closure_bounds(struct remat_closure *cl
                                                         int32_t count, struct remat_bound *out,
                                                         struct remat_error *err);
 
+/* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below
+ * enough_ns, the time of the best schedule known; solves at most `programs` linear programs, none of more than
+ * `columns` columns (of 3,300, as for a step of 400 tasks, one takes a tenth of a second, the next ones less). Without
+ * an engine for them, or if no cut sets the bound, it is left as it is. */
+REMAT_MUST_CHECK enum remat_status remat_closure_strengthen(struct remat_closure *closure, int64_t enough_ns,
+                                                            int32_t programs, int32_t columns,
+                                                            struct remat_bound *bound, struct remat_error *err);
+
 /* What one cut alone says, and what should survive it: survives[v] for every value of the graph, within the budget by
  * the cut's own account (nothing, if that is infeasible). `survives` may be NULL. A start for the search. */
 REMAT_MUST_CHECK enum remat_status remat_closure_at(struct remat_closure *closure, int32_t task, int64_t budget_bytes,

@@ -18,6 +18,8 @@ const struct remat_solver remat_solvers[] = {
     {NULL, NULL, NULL, NULL}};
 
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
+/* A gap of more than 1 / WIDE_GAP is worth some linear programs. */
+enum { WIDE_GAP = 300, STRENGTHEN_PROGRAMS = 4, STRENGTHEN_COLUMNS = 3500 };
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
 {
@@ -165,8 +167,13 @@ static enum remat_status certify(const struct remat_task_graph *graph, const int
     REMAT_TRY_GOTO(REMAT_ALLOC(bounds, count, err), done);
     REMAT_TRY_GOTO(remat_closure_bounds(closure, budgets, count, bounds, err), done);
     for (i = 0; i < count && status == REMAT_OK; i++) {
+        int64_t step_ns = plans[i].predicted_step_ns;
         if (plans[i].instructions_count == 0)
             continue;
+        if (step_ns - bounds[i].lower_bound_ns > step_ns / WIDE_GAP)
+            REMAT_TRY_GOTO(
+                remat_closure_strengthen(closure, step_ns, STRENGTHEN_PROGRAMS, STRENGTHEN_COLUMNS, &bounds[i], err),
+                done);
         plans[i].lower_bound_ns = bounds[i].lower_bound_ns;
         if (bounds[i].infeasible || plans[i].lower_bound_ns > plans[i].predicted_step_ns)
             status = remat_fail(err, REMAT_INTERNAL,

@@ -1,0 +1,58 @@
+/* Small linear programs in integers, and bounds that hold exactly.
+ *
+ *   minimise cost x   subject to   rows x <= limit,  low <= x <= high
+ *
+ * The engine behind it (lp_solve, where it is installed) works in floating point; what is proven does not: any prices
+ * y >= 0 of the rows give the bound sum over columns of min over low <= x <= high of (cost + y rows) x, less y limit,
+ * which is computed exactly (A. Neumaier, O. Shcherbina, "Safe bounds in linear and mixed-integer linear programming",
+ * Mathematical Programming 99, 2004). */
+#ifndef REMAT_SOLVER_LINEAR_H
+#define REMAT_SOLVER_LINEAR_H
+
+#include "core/base/memory.h"
+
+#include <stdbool.h>
+
+struct remat_linear_term {
+    int32_t column;
+    int64_t factor; /* |factor| < 2^53 */
+};
+
+struct remat_linear {
+    int64_t *costs;     /* per column, < 2^53 */
+    int8_t *low, *high; /* per column */
+    int64_t *limits;    /* per row, |limit| < 2^53 */
+    int32_t *begins;    /* per row: its first term; one more at the end */
+    struct remat_linear_term *terms;
+    int32_t columns_count, rows_count, terms_count;
+    int32_t capacity[6];
+};
+
+void remat_linear_free(struct remat_linear *linear);
+REMAT_MUST_CHECK enum remat_status remat_linear_column(struct remat_linear *linear, int64_t cost, int32_t *out,
+                                                       struct remat_error *err);
+/* Rows are written term by term, then closed. */
+REMAT_MUST_CHECK enum remat_status remat_linear_term(struct remat_linear *linear, int32_t column, int64_t factor,
+                                                     struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_linear_close_row(struct remat_linear *linear, int64_t limit,
+                                                          struct remat_error *err);
+
+/* What prices prove, rounded up to a whole number (for costs that are whole). Negative prices count as 0. */
+REMAT_MUST_CHECK enum remat_status remat_linear_proven(const struct remat_linear *linear, const double *prices,
+                                                       int64_t *out, struct remat_error *err);
+
+/* The engine holds a copy of a program; `low` and `high` of the program are read anew at each solving. */
+struct remat_linear_engine;
+/* Whether there is one. */
+bool remat_linear_available(void);
+/* REMAT_UNAVAILABLE if there is none. The caller closes *out in any case; NULL is fine. */
+REMAT_MUST_CHECK enum remat_status remat_linear_open(const struct remat_linear *linear,
+                                                     struct remat_linear_engine **out, struct remat_error *err);
+void remat_linear_close(struct remat_linear_engine *engine);
+/* Solution and row prices, as exact as floating point is; *found is false if the engine gave up. At most about
+ * `steps` iterations. */
+REMAT_MUST_CHECK enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps,
+                                                      double *solution, double *prices, bool *found,
+                                                      struct remat_error *err);
+
+#endif

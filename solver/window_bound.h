@@ -1,0 +1,30 @@
+/* A lower bound from several cuts together: values that are needed in different parts of the order may have to be made
+ * again in each.
+ *
+ * Between two of the chosen cuts, or after the last, lies an interval; a window is some consecutive intervals. A value
+ * that is next read in a window and does not survive the cut where it begins is made again within it, and so is what
+ * that needs, unless the order reads it there anyway or it survives that cut. Runs in different intervals are different
+ * runs, so their times add up. The whole is a linear program, its choices of survivors branched on; what it proves is
+ * computed from its prices in integers (solver/linear.h). docs/lower-bounds.md has the proof. */
+#ifndef REMAT_SOLVER_WINDOW_BOUND_H
+#define REMAT_SOLVER_WINDOW_BOUND_H
+
+#include "solver/cut_model.h"
+
+enum { REMAT_MOST_CUTS = 6 };
+
+struct remat_window_problem {
+    int32_t cuts_count, cuts[REMAT_MOST_CUTS]; /* positions, ascending */
+    int64_t budget_bytes;
+    int64_t enough_ns;    /* stop when this much is proven */
+    int32_t most_columns; /* larger programs are not solved */
+    int32_t nodes;        /* most programs solved */
+};
+
+/* *extra_ns: time that every schedule within the budget takes beyond the base time; 0 if nothing was found.
+ * REMAT_UNAVAILABLE without an engine for linear programs. */
+REMAT_MUST_CHECK enum remat_status remat_window_bound(const struct remat_cut_model *model,
+                                                      const struct remat_window_problem *problem, int64_t *extra_ns,
+                                                      struct remat_error *err);
+
+#endif

@@ -1,0 +1,199 @@
+#include "solver/window_program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A window from cut `begin` to cut `end` (problem->cuts_count: to the end of the step). */
+static int32_t *used_column(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way)
+{
+    return &p->used[(begin * (REMAT_MOST_CUTS + 1) + end) * p->model->ways_count + way];
+}
+
+/* The first cut at or after the next reading of a value after a cut; -1 if nothing reads it. */
+static int32_t next_end(const struct remat_window_program *p, int32_t cut, int32_t value)
+{
+    const struct remat_task_graph *graph = p->model->graph;
+    const struct remat_value *source = &graph->values[value];
+    int32_t position = p->problem->cuts[cut], read = -1, end = cut + 1, k;
+    if (p->model->values[value].last_read <= position)
+        return -1;
+    for (k = source->users_count - 1; k >= 0 && graph->tasks[source->users[k]].position > position; k--)
+        read = graph->tasks[source->users[k]].position;
+    while (end < p->problem->cuts_count && p->problem->cuts[end] < read)
+        end++;
+    return end;
+}
+
+static enum remat_status new_column(struct remat_window_program *p, int64_t cost, int32_t *column,
+                                    struct remat_error *err)
+{
+    return *column >= 0 ? REMAT_OK : remat_linear_column(&p->linear, cost, column, err);
+}
+
+static enum remat_status survive(struct remat_window_program *p, int32_t cut, int32_t value, int32_t *column,
+                                 struct remat_error *err)
+{
+    int32_t *known = &p->survives[cut * p->model->values_count + value];
+    if (*known < 0) {
+        REMAT_TRY(REMAT_GROW(p->survivors, p->survivors_capacity, p->survivors_count + 1, err));
+        REMAT_TRY(new_column(p, 0, known, err));
+        p->survivors[p->survivors_count++] = (struct remat_survivor){*known, p->weights[value]};
+    }
+    *column = *known;
+    return REMAT_OK;
+}
+
+/* used[window] <= sum of runs in its intervals. */
+static enum remat_status use(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way, int32_t *column,
+                             struct remat_error *err)
+{
+    const struct remat_way *source = &p->model->ways[way];
+    int32_t *known = used_column(p, begin, end, way), k;
+    if (*known < 0) {
+        REMAT_TRY(new_column(p, 0, known, err));
+        for (k = begin; k < end; k++) {
+            int32_t *run = &p->run[k * p->model->ways_count + way];
+            if (source->last_key <= p->problem->cuts[k])
+                break;
+            REMAT_TRY(new_column(p, source->time_ns, run, err));
+            REMAT_TRY(remat_linear_term(&p->linear, *run, -1, err));
+        }
+        REMAT_TRY(remat_linear_term(&p->linear, *known, 1, err));
+        REMAT_TRY(remat_linear_close_row(&p->linear, 0, err));
+        REMAT_TRY(REMAT_GROW(p->pending, p->pending_capacity, p->pending_count + 2, err));
+        p->pending[p->pending_count++] = end;
+        p->pending[p->pending_count++] = way;
+    }
+    *column = *known;
+    return REMAT_OK;
+}
+
+/* need <= survives the cut + made again in the window; need = -1: 1. */
+static enum remat_status demand(struct remat_window_program *p, int32_t cut, int32_t end, int32_t value, int32_t need,
+                                struct remat_error *err)
+{
+    int32_t column;
+    if (need >= 0)
+        REMAT_TRY(remat_linear_term(&p->linear, need, 1, err));
+    REMAT_TRY(survive(p, cut, value, &column, err));
+    REMAT_TRY(remat_linear_term(&p->linear, column, -1, err));
+    if (!remat_cut_reproducible(p->model, value, p->problem->cuts[cut]))
+        return remat_linear_close_row(&p->linear, need >= 0 ? 0 : -1, err);
+    /* The row of `used`, if it is new, must be written on its own: before this one. */
+    column = *used_column(p, cut, end, p->model->values[value].way);
+    REMAT_TRY(remat_linear_term(&p->linear, column, -1, err));
+    return remat_linear_close_row(&p->linear, need >= 0 ? 0 : -1, err);
+}
+
+static enum remat_status prepare(struct remat_window_program *p, int32_t cut, int32_t end, int32_t value,
+                                 struct remat_error *err)
+{
+    int32_t column;
+    if (!remat_cut_reproducible(p->model, value, p->problem->cuts[cut]))
+        return REMAT_OK;
+    return use(p, cut, end, p->model->values[value].way, &column, err);
+}
+
+static enum remat_status write_demands(struct remat_window_program *p, int32_t cut, struct remat_error *err)
+{
+    int32_t v;
+    for (v = 0; v < p->model->values_count; v++) {
+        int32_t end = next_end(p, cut, v);
+        if (end < 0 || p->model->values[v].made > p->problem->cuts[cut] || p->weights[v] == 0)
+            continue;
+        REMAT_TRY(prepare(p, cut, end, v, err));
+        REMAT_TRY(demand(p, cut, end, v, -1, err));
+    }
+    return REMAT_OK;
+}
+
+/* What a way needs in its window, unless the order reads it there. */
+static enum remat_status write_needs(struct remat_window_program *p, int32_t cut, int32_t end, int32_t way,
+                                     struct remat_error *err)
+{
+    const struct remat_cut_model *model = p->model;
+    int32_t need = *used_column(p, cut, end, way), k;
+    for (k = 0; k < model->ways[way].inputs_count; k++) {
+        int32_t value = model->inputs[model->ways[way].inputs + k], read = next_end(p, cut, value);
+        if (p->weights[value] == 0 || (read >= 0 && read <= end))
+            continue;
+        REMAT_TRY(prepare(p, cut, end, value, err));
+        REMAT_TRY(demand(p, cut, end, value, need, err));
+    }
+    return REMAT_OK;
+}
+
+/* fixed bytes + weights of survivors <= budget, or the excess. */
+static enum remat_status write_memory(struct remat_window_program *p, int32_t first, int64_t fixed_bytes,
+                                      struct remat_error *err)
+{
+    int64_t sum = 0;
+    int32_t k;
+    for (k = first; k < p->survivors_count; k++) {
+        REMAT_TRY(remat_linear_term(&p->linear, p->survivors[k].column, p->survivors[k].weight, err));
+        sum += p->survivors[k].weight;
+    }
+    REMAT_TRY(remat_linear_term(&p->linear, p->excess, -sum, err));
+    return remat_linear_close_row(&p->linear, p->problem->budget_bytes - fixed_bytes, err);
+}
+
+static enum remat_status write_cut(struct remat_window_program *p, int32_t cut, struct remat_error *err)
+{
+    struct remat_cut_memory memory;
+    int32_t first = p->survivors_count, v, k;
+    for (v = 0; v < p->model->values_count; v++)
+        p->weights[v] = p->model->values[v].bytes;
+    remat_cut_memory_at(p->model, p->model->graph->order[p->problem->cuts[cut]], &memory);
+    for (k = 0; k < memory.count; k++)
+        p->weights[memory.values[k]] = memory.weights[k];
+    p->pending_count = 0;
+    REMAT_TRY(write_demands(p, cut, err));
+    for (k = 0; k < p->pending_count && p->linear.columns_count <= p->problem->most_columns; k += 2)
+        REMAT_TRY(write_needs(p, cut, p->pending[k], p->pending[k + 1], err));
+    return write_memory(p, first, memory.fixed_bytes, err);
+}
+
+static enum remat_status make_room(struct remat_window_program *p, struct remat_error *err)
+{
+    const int64_t ways = p->model->ways_count, values = p->model->values_count;
+    const int64_t windows = REMAT_MOST_CUTS * (REMAT_MOST_CUTS + 1);
+    REMAT_TRY(REMAT_ALLOC(p->run, REMAT_MOST_CUTS * ways, err));
+    REMAT_TRY(REMAT_ALLOC(p->used, windows * ways, err));
+    REMAT_TRY(REMAT_ALLOC(p->survives, REMAT_MOST_CUTS * values, err));
+    REMAT_TRY(REMAT_ALLOC(p->weights, values, err));
+    memset(p->run, 0xff, (size_t)(REMAT_MOST_CUTS * ways) * sizeof *p->run);
+    memset(p->used, 0xff, (size_t)(windows * ways) * sizeof *p->used);
+    memset(p->survives, 0xff, (size_t)(REMAT_MOST_CUTS * values) * sizeof *p->survives);
+    return REMAT_OK;
+}
+
+enum remat_status remat_window_program_make(const struct remat_cut_model *model,
+                                            const struct remat_window_problem *problem,
+                                            struct remat_window_program *out, struct remat_error *err)
+{
+    int64_t all_ns = 1;
+    int32_t cut, w;
+    memset(out, 0, sizeof *out);
+    out->model = model;
+    out->problem = problem;
+    REMAT_TRY(make_room(out, err));
+    for (w = 0; w < model->ways_count; w++)
+        all_ns += model->ways[w].time_ns;
+    all_ns = all_ns < INT64_C(1) << 40 ? all_ns * 1000 : all_ns;
+    REMAT_TRY(remat_linear_column(&out->linear, all_ns, &out->excess, err));
+    for (cut = 0; cut < problem->cuts_count && out->linear.columns_count <= problem->most_columns; cut++)
+        REMAT_TRY(write_cut(out, cut, err));
+    return REMAT_OK;
+}
+
+void remat_window_program_free(struct remat_window_program *program)
+{
+    remat_linear_free(&program->linear);
+    free(program->run);
+    free(program->used);
+    free(program->survives);
+    free(program->weights);
+    free(program->pending);
+    free(program->survivors);
+    memset(program, 0, sizeof *program);
+}
