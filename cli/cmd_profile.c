@@ -23,12 +23,16 @@ static enum remat_status print_table(const struct remat_workload *workload, cons
     enum remat_status status = remat_profile_table(&workload->graph, peaks, &rows, &count, err);
     if (status == REMAT_OK) {
         printf("%s on %s\n", workload->layers.name, workload->info.description);
-        printf("machine peaks: %.1f GFLOP/s, %.1f GB/s; sum of the tasks: %.3f ms; persistent: %.1f MiB\n\n",
+        printf("machine peaks: %.1f GFLOP/s, %.1f GB/s; sum of the tasks: %.3f ms; persistent: %.1f MiB\n",
                peaks->gflop_per_second, peaks->gbyte_per_second,
                (double)remat_task_graph_base_time_ns(&workload->graph) / 1e6,
                (double)workload->graph.persistent_bytes / (1 << 20));
-        printf("%-20s %-36s %5s %10s %6s %9s %5s %8s %5s %10s %10s\n", "op", "shapes", "count", "ms", "+-%", "GFLOP/s",
-               "%", "GB/s", "%", "kept MiB", "scratch MiB");
+        if (workload->keep_all_step_ns > 0)
+            printf("measured keep-all step: %.3f ms, the tasks' sum is %.3f of it\n",
+                   (double)workload->keep_all_step_ns / 1e6,
+                   (double)remat_task_graph_base_time_ns(&workload->graph) / (double)workload->keep_all_step_ns);
+        printf("\n%-20s %-36s %5s %10s %6s %9s %5s %8s %5s %10s %10s\n", "op", "shapes", "count", "ms", "+-%",
+               "GFLOP/s", "%", "GB/s", "%", "kept MiB", "scratch MiB");
         for (int32_t i = 0; i < count; i++)
             print_row(&rows[i]);
     }

@@ -84,39 +84,106 @@ void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples
     set(entry, median, half_range(samples_ns, count));
 }
 
-/* `room` holds the samples of one task after the samples of all. */
-static void fill_entry(struct remat_profile_entries *entries, int32_t e, const struct remat_plan *plan,
-                       const int64_t *times_ns, int32_t steps, int64_t *room)
+/* What a plan's steps showed. */
+struct samples {
+    const struct remat_plan *plan;
+    const int64_t *times_ns; /* [instruction * steps + step] */
+    int32_t steps;
+    int64_t *totals_ns; /* per step */
+    int32_t *chosen, chosen_count;
+    int64_t *room; /* for the samples of all instructions */
+    double scale;  /* to the speed at which the known entries were measured */
+};
+
+static bool instruction_entry(const struct remat_profile_entries *entries, const struct remat_instruction *instruction,
+                              int32_t *entry)
 {
-    struct remat_profile_entry *entry = &entries->entries[e];
+    *entry = instruction->kind == REMAT_RUN ? entries->first_of_task[instruction->task] + instruction->option : -1;
+    return *entry >= 0;
+}
+
+static void add_totals(struct samples *samples)
+{
+    for (int32_t s = 0; s < samples->steps; s++)
+        for (int32_t i = 0; i < samples->plan->instructions_count; i++)
+            samples->totals_ns[s] += samples->times_ns[(int64_t)i * samples->steps + s];
+}
+
+/* The middle half by whole time, at least one. */
+static void choose_steps(struct samples *samples)
+{
+    int32_t low = (samples->steps + 1) / 4, high = samples->steps - low;
+    for (int32_t s = 0; s < samples->steps; s++) {
+        int32_t place = 0;
+        for (int32_t other = 0; other < samples->steps; other++)
+            place += samples->totals_ns[other] < samples->totals_ns[s] ||
+                     (samples->totals_ns[other] == samples->totals_ns[s] && other < s);
+        if (place >= low && place < high)
+            samples->chosen[samples->chosen_count++] = s;
+    }
+}
+
+static double mean_of_chosen(const struct samples *samples, int32_t instruction)
+{
+    double sum = 0;
+    for (int32_t k = 0; k < samples->chosen_count; k++)
+        sum += (double)samples->times_ns[(int64_t)instruction * samples->steps + samples->chosen[k]];
+    return sum / samples->chosen_count;
+}
+
+/* A machine's speed drifts: what two plans both ran tells by how much. */
+static double find_scale(const struct samples *samples, const struct remat_profile_entries *entries)
+{
+    double known = 0, here = 0, scale;
+    int32_t e;
+    for (int32_t i = 0; i < samples->plan->instructions_count; i++)
+        if (instruction_entry(entries, &samples->plan->instructions[i], &e) && entries->entries[e].known) {
+            known += (double)entries->entries[e].time_ns;
+            here += mean_of_chosen(samples, i);
+        }
+    scale = here > 0 ? known / here : 1;
+    return scale < 0.5 ? 0.5 : scale > 2 ? 2 : scale;
+}
+
+static void fill_entry(struct remat_profile_entries *entries, int32_t e, const struct samples *samples)
+{
+    size_t bytes = (size_t)samples->steps * sizeof *samples->times_ns;
     int64_t all = 0, runs = 0;
+    int32_t own;
     double sum = 0.0;
-    for (int32_t i = 0; i < plan->instructions_count; i++) {
-        const struct remat_instruction *instruction = &plan->instructions[i];
-        size_t bytes = (size_t)steps * sizeof *times_ns;
-        if (instruction->kind != REMAT_RUN || entries->first_of_task[instruction->task] + instruction->option != e)
+    for (int32_t i = 0; i < samples->plan->instructions_count; i++) {
+        if (!instruction_entry(entries, &samples->plan->instructions[i], &own) || own != e)
             continue;
-        memcpy(room + all, times_ns + (int64_t)i * steps, bytes);
-        sum += remat_profile_median(room + all, steps);
-        all += steps;
+        memcpy(samples->room + all, samples->times_ns + (int64_t)i * samples->steps, bytes);
+        sum += mean_of_chosen(samples, i);
+        all += samples->steps;
         runs++;
     }
     if (runs == 0)
         return;
-    qsort(room, (size_t)all, sizeof *room, compare);
-    set(entry, sum / (double)runs, half_range(room, all));
+    qsort(samples->room, (size_t)all, sizeof *samples->room, compare);
+    set(&entries->entries[e], samples->scale * sum / (double)runs, half_range(samples->room, all));
 }
 
 enum remat_status remat_profile_entries_fill(struct remat_profile_entries *entries, const struct remat_plan *plan,
                                              const int64_t *times_ns, int32_t steps, struct remat_error *err)
 {
-    int64_t *room;
-    REMAT_TRY(REMAT_ALLOC(room, (int64_t)plan->instructions_count * steps, err));
+    struct samples samples = {.plan = plan, .times_ns = times_ns, .steps = steps};
+    enum remat_status status;
+    REMAT_TRY_GOTO(REMAT_ALLOC(samples.totals_ns, steps, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(samples.chosen, steps, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(samples.room, (int64_t)plan->instructions_count * steps, err), done);
+    add_totals(&samples);
+    choose_steps(&samples);
+    samples.scale = find_scale(&samples, entries);
     for (int32_t e = 0; e < entries->count; e++)
         if (!entries->entries[e].known)
-            fill_entry(entries, e, plan, times_ns, steps, room);
-    free(room);
-    return REMAT_OK;
+            fill_entry(entries, e, &samples);
+done:
+    free(samples.totals_ns);
+    free(samples.chosen);
+    free(samples.room);
+    return status;
 }
 
 static const char *option_name(const struct remat_task_graph *graph, const struct remat_profile_entry *entry)

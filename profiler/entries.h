@@ -1,8 +1,9 @@
 /* The distinct things to time: (signature, option) pairs of a task graph, identical tasks once.
  *
- * Of samples from several steps an entry takes, per task, the median over the steps, and then the mean over the tasks
- * that share the signature: so the entries still add up to a step, while a disturbed step does not count. The spread is
- * half the interquartile range over all samples. */
+ * Of several steps the middle half by whole time counts: an entry is the mean over those steps and over the tasks that
+ * share the signature. So the entries add up to a typical step, and a disturbed step does not count. Entries learnt from
+ * a second plan are scaled to the speed of the first by what both ran. The spread is half the interquartile range over
+ * all samples. */
 #ifndef REMAT_PROFILER_ENTRIES_H
 #define REMAT_PROFILER_ENTRIES_H
 
@@ -33,7 +34,7 @@ int32_t remat_profile_entries_unknown(const struct remat_profile_entries *entrie
 double remat_profile_median(int64_t *samples_ns, int64_t count);
 /* Sets an entry from samples of one task (sorted in place). */
 void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count);
-/* Sets the unknown entries that `plan` ran. times_ns[i * steps + s] is instruction i in step s. */
+/* Sets the unknown entries that `plan` ran. times_ns[i * steps + s] is instruction i in step s; steps > 0. */
 REMAT_MUST_CHECK enum remat_status remat_profile_entries_fill(struct remat_profile_entries *entries,
                                                               const struct remat_plan *plan, const int64_t *times_ns,
                                                               int32_t steps, struct remat_error *err);

@@ -5,6 +5,7 @@
 static enum remat_status fill_times(const struct remat_workload_config *config, struct remat_workload *workload,
                                     struct remat_error *err)
 {
+    struct remat_profile_options profile = config->profile;
     struct remat_machine_peaks peaks;
     switch (config->times) {
     case REMAT_TIMES_ROUGH:
@@ -14,8 +15,9 @@ static enum remat_status fill_times(const struct remat_workload_config *config, 
         remat_profile_estimate(&workload->graph, &peaks);
         return REMAT_OK;
     case REMAT_TIMES_MEASURED:
-        return remat_profile_measure(&workload->graph, &workload->layers, workload->backend, workload->device,
-                                     &config->profile, err);
+        profile.keep_all_step_ns = &workload->keep_all_step_ns;
+        return remat_profile_measure(&workload->graph, &workload->layers, workload->backend, workload->device, &profile,
+                                     err);
     }
     return REMAT_OK;
 }

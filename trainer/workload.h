@@ -30,6 +30,7 @@ struct remat_workload {
     struct remat_device *device;
     struct remat_device_info info;
     struct remat_task_graph graph;
+    int64_t keep_all_step_ns; /* measured while profiling; 0 if nothing ran */
 };
 
 /* The caller closes *out in any case. */

@@ -78,6 +78,7 @@ static void test_median_and_half_range(void **state)
 static void test_entries_add_up_to_a_step(void **state)
 {
     const int64_t times[4 * 3] = {10, 990, 12, 100, 900, 110, 300, 1900, 310, 50, 5000, 50};
+    const int64_t slow[4] = {24, 420, 420, 100};
     struct remat_task_graph graph;
     struct remat_profile_entries entries;
     struct remat_schedule schedule = {0};
@@ -100,6 +101,10 @@ static void test_entries_add_up_to_a_step(void **state)
     assert_int_equal(graph.tasks[2].options[0].time_ns, (110 + 310) / 2);
     assert_int_equal(graph.tasks[2].options[1].time_ns, 1000);
     assert_int_equal(remat_task_graph_base_time_ns(&graph), 12 + 110 + 310 + 50);
+    /* On a machine that has become half as fast, what is still unknown is scaled back. */
+    entries.entries[3].known = false;
+    assert_int_equal(remat_profile_entries_fill(&entries, &plan, slow, 1, &err), REMAT_OK);
+    assert_int_equal(entries.entries[3].time_ns, 50);
     remat_plan_free(&plan);
     remat_schedule_free(&schedule);
     remat_profile_entries_free(&entries);
