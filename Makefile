@@ -22,10 +22,10 @@ asan: setup
 	ctest --test-dir build/asan --output-on-failure
 
 format:
-	git ls-files '*.c' '*.h' | xargs clang-format -i
+	git ls-files '*.c' '*.h' '*.cu' '*.cc' | xargs clang-format -i
 
 check-format:
-	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+	git ls-files '*.c' '*.h' '*.cu' '*.cc' | xargs clang-format --dry-run --Werror
 
 check-includes:
 	scripts/check-includes

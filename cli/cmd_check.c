@@ -21,7 +21,8 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
     backend->describe(device, &info);
     json = json_pack("{s:s, s:s, s:s, s:s, s:i}", "name", backend->name, "status", "ok", "description",
                      info.description, "fingerprint", info.fingerprint, "threads", (int)info.threads);
-    if (backend == remat_backends[0] && remat_profile_peaks(backend, device, NULL, &peaks, err) == REMAT_OK) {
+    json_object_set_new(json, "memory_bytes", json_integer((json_int_t)info.memory_bytes));
+    if (backend != remat_backends[1] && remat_profile_peaks(backend, device, NULL, &peaks, err) == REMAT_OK) {
         json_object_set_new(json, "gflop_per_second", json_real(peaks.gflop_per_second));
         json_object_set_new(json, "gbyte_per_second", json_real(peaks.gbyte_per_second));
     }
@@ -32,12 +33,18 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
 static json_t *describe_machine(struct remat_error *err)
 {
     const char *world = getenv("OMPI_COMM_WORLD_SIZE");
+    const struct remat_backend *cuda;
     json_t *devices = json_array();
     json_t *libraries =
         json_pack("{s:s, s:s, s:s, s:s}", "jansson", jansson_version_str(), "cairo", cairo_version_string(), "libcurl",
                   curl_version_info(CURLVERSION_NOW)->version, "libarchive", archive_version_details());
     for (int i = 0; remat_backends[i]; i++)
         json_array_append_new(devices, describe_device(remat_backends[i], err));
+    if (remat_backend_find("cuda", &cuda, err) == REMAT_OK)
+        json_array_append_new(devices, describe_device(cuda, err));
+    else
+        json_array_append_new(
+            devices, json_pack("{s:s, s:s, s:s}", "name", "cuda", "status", "unavailable", "reason", err->message));
     return json_pack("{s:s, s:s, s:o, s:o, s:I, s:s}", "version", REMAT_VERSION, "commit", remat_build_commit(),
                      "libraries", libraries, "devices", devices, "memory_available_bytes",
                      (json_int_t)remat_available_bytes(), "ranks", world ? world : "1");

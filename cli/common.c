@@ -58,8 +58,8 @@ static enum remat_status lower_options(const struct cli_args *args, struct remat
         out->max_norm = (float)args->max_norm;
     out->nesterov = args->nesterov;
     out->micro_count = args->accumulate ? (int32_t)args->accumulate : 1;
-    if (args->precision && strcmp(args->precision, "f32") != 0)
-        return remat_fail(err, REMAT_USAGE, "--precision: expected f32, found \"%s\"", args->precision);
+    if (args->precision && strcmp(args->precision, "f32") != 0 && strcmp(args->precision, "tf32") != 0)
+        return remat_fail(err, REMAT_USAGE, "--precision: expected f32 or tf32, found \"%s\"", args->precision);
     return REMAT_OK;
 }
 
@@ -83,6 +83,7 @@ enum remat_status cli_workload_config(const struct cli_args *args, struct remat_
     out->model = args->positionals[0];
     out->device = args->device ? args->device : "cpu";
     out->device_config.threads = (int32_t)args->threads;
+    out->device_config.tf32 = args->precision && strcmp(args->precision, "tf32") == 0;
     REMAT_TRY(model_options(args, &out->options, err));
     REMAT_TRY(lower_options(args, &out->lower, err));
     if (args->recipe)

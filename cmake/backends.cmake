@@ -1,6 +1,7 @@
 # The runtime. Files of runtime/backend/cpu/simd/ are compiled once per instruction set (REMAT_ISA = baseline, avx2, avx512)
 # and chosen at run time, so that one binary runs everywhere.
 file(GLOB_RECURSE runtime_sources CONFIGURE_DEPENDS runtime/*.c)
+list(FILTER runtime_sources EXCLUDE REGEX "/backend/cuda/") # a shared object of its own: cuda.cmake
 file(GLOB simd_sources CONFIGURE_DEPENDS runtime/backend/cpu/simd/*.c)
 if(simd_sources)
     list(REMOVE_ITEM runtime_sources ${simd_sources})
@@ -25,4 +26,5 @@ if(simd_sources)
 endif()
 add_library(remat_runtime STATIC ${runtime_sources} ${simd_objects})
 target_include_directories(remat_runtime PUBLIC ${CMAKE_SOURCE_DIR})
-target_link_libraries(remat_runtime PUBLIC remat_core OpenMP::OpenMP_C ${DNNL_LIBRARY} Threads::Threads m)
+target_link_libraries(remat_runtime PUBLIC remat_core OpenMP::OpenMP_C ${DNNL_LIBRARY} Threads::Threads
+                                           ${CMAKE_DL_LIBS} m)

@@ -1,5 +1,7 @@
 #include "trainer/workload.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum remat_status fill_times(const struct remat_workload_config *config, struct remat_workload *workload,
@@ -22,17 +24,36 @@ static enum remat_status fill_times(const struct remat_workload_config *config, 
     return REMAT_OK;
 }
 
+/* "name" or "name:number". */
+static enum remat_status open_device(const struct remat_workload_config *config, struct remat_workload *out,
+                                     struct remat_error *err)
+{
+    struct remat_device_config device = config->device_config;
+    const char *colon = strchr(config->device, ':');
+    char name[64], *end;
+    snprintf(name, sizeof name, "%.*s", colon ? (int)(colon - config->device) : 63, config->device);
+    if (colon) {
+        long number = strtol(colon + 1, &end, 10);
+        if (end == colon + 1 || *end || number < 0 || number > 1024)
+            return remat_fail(err, REMAT_USAGE, "device '%.64s': expected a number after the colon, as in cuda:0",
+                              config->device);
+        device.ordinal = (int32_t)number;
+    }
+    REMAT_TRY(remat_backend_find(name, &out->backend, err));
+    REMAT_TRY(out->backend->open(&device, &out->device, err));
+    out->backend->describe(out->device, &out->info);
+    return REMAT_OK;
+}
+
 enum remat_status remat_workload_open(const struct remat_workload_config *config, struct remat_workload *out,
                                       struct remat_error *err)
 {
     memset(out, 0, sizeof *out);
     remat_task_graph_init(&out->graph);
-    REMAT_TRY(remat_backend_find(config->device, &out->backend, err));
     REMAT_TRY(remat_model_build(config->model, &config->options, &out->layers, err));
     memcpy(out->layers.feed_mean, config->feed_mean, sizeof config->feed_mean);
     memcpy(out->layers.feed_std, config->feed_std, sizeof config->feed_std);
-    REMAT_TRY(out->backend->open(&config->device_config, &out->device, err));
-    out->backend->describe(out->device, &out->info);
+    REMAT_TRY(open_device(config, out, err));
     REMAT_TRY(remat_lower(&out->layers, out->backend, out->device, &config->lower, &out->graph, err));
     return fill_times(config, out, err);
 }

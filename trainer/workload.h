@@ -17,7 +17,7 @@ struct remat_workload_config {
     const char *model;
     struct remat_model_options options;
     float feed_mean[4], feed_std[4]; /* std 0 = bytes / 255 only */
-    const char *device;              /* "cpu" */
+    const char *device;              /* "cpu", "cuda", "cuda:1" */
     struct remat_device_config device_config;
     struct remat_lower_options lower;
     enum remat_time_source times;

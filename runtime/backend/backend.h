@@ -21,6 +21,7 @@ struct remat_recording; /* work noted once, to be repeated with one call */
 struct remat_device_config {
     int32_t threads; /* 0 = all cores */
     int32_t ordinal; /* of the device, where there are several */
+    bool tf32;       /* cuda: products of f32 may round their operands to TF32 (10 bits of mantissa) */
 };
 
 struct remat_device_info {
@@ -117,8 +118,9 @@ struct remat_backend {
     void (*kernel_destroy)(struct remat_kernel *kernel);
 };
 
-/* All backends, ended by a null name. */
+/* The backends that are always there, ended by NULL. */
 extern const struct remat_backend *const remat_backends[];
+/* One of them, or one that is loaded now (plugin.h). */
 REMAT_MUST_CHECK enum remat_status remat_backend_find(const char *name, const struct remat_backend **out,
                                                       struct remat_error *err);
 

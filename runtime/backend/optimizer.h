@@ -10,13 +10,14 @@
 #ifndef REMAT_RUNTIME_BACKEND_OPTIMIZER_H
 #define REMAT_RUNTIME_BACKEND_OPTIMIZER_H
 
+#include "core/base/rng.h"
 #include "runtime/backend/backend.h"
 
 #include <math.h>
 
 /* What gradients are multiplied by: min(1, max_norm / (norm + 1e-6)), the norm being the root of norm[0], as
  * torch.nn.utils.clip_grad_norm_ does. `norm` may be NULL without grad_in_cell. */
-static inline double remat_gradient_scale(const struct remat_op_attr *attr, const double *norm)
+static inline REMAT_HOST_DEVICE double remat_gradient_scale(const struct remat_op_attr *attr, const double *norm)
 {
     double scale;
     if (!attr->grad_in_cell || !(attr->max_norm > 0))
@@ -25,59 +26,60 @@ static inline double remat_gradient_scale(const struct remat_op_attr *attr, cons
     return scale < 1 ? scale : 1;
 }
 
-#define REMAT_DEFINE_OPTIMIZERS(real, suffix, root)                                                                   \
-    struct remat_sgd_##suffix {                                                                                       \
-        real gradient_scale, rate, momentum, weight_decay;                                                            \
-        bool nesterov;                                                                                                \
-    };                                                                                                                \
-                                                                                                                      \
-    static inline struct remat_sgd_##suffix remat_sgd_make_##suffix(                                                  \
-        const struct remat_op_attr *attr, const struct remat_step_record *record, const double *norm)                 \
-    {                                                                                                                 \
-        struct remat_sgd_##suffix sgd = {(real)remat_gradient_scale(attr, norm), (real)record->learning_rate,         \
-                                         (real)attr->momentum, (real)attr->weight_decay, attr->nesterov};             \
-        return sgd;                                                                                                   \
-    }                                                                                                                 \
-                                                                                                                      \
-    static inline real remat_sgd_plain_##suffix(const struct remat_sgd_##suffix *sgd, real gradient, real w)          \
-    {                                                                                                                 \
-        return w - sgd->rate * (gradient * sgd->gradient_scale + sgd->weight_decay * w);                              \
-    }                                                                                                                 \
-                                                                                                                      \
-    static inline real remat_sgd_momentum_##suffix(const struct remat_sgd_##suffix *sgd, real gradient, real w,       \
-                                                   real *buffer)                                                      \
-    {                                                                                                                 \
-        real g = gradient * sgd->gradient_scale + sgd->weight_decay * w;                                              \
-        *buffer = sgd->momentum * *buffer + g;                                                                        \
-        return w - sgd->rate * (sgd->nesterov ? g + sgd->momentum * *buffer : *buffer);                               \
-    }                                                                                                                 \
-                                                                                                                      \
-    struct remat_adamw_##suffix {                                                                                     \
-        real gradient_scale, keep, fresh1, beta2, fresh2, rate, correction, epsilon;                                  \
-    };                                                                                                                \
-                                                                                                                      \
-    static inline struct remat_adamw_##suffix remat_adamw_make_##suffix(                                              \
-        const struct remat_op_attr *attr, const struct remat_step_record *record, const double *norm)                 \
-    {                                                                                                                 \
-        double t = (double)record->step + 1, rate = record->learning_rate, beta1 = attr->beta1, beta2 = attr->beta2;  \
-        struct remat_adamw_##suffix adamw = {(real)remat_gradient_scale(attr, norm),                                  \
-                                             (real)(1 - rate * attr->weight_decay),                                   \
-                                             (real)(1 - beta1),                                                       \
-                                             (real)beta2,                                                             \
-                                             (real)(1 - beta2),                                                       \
-                                             (real)(rate / (1 - pow(beta1, t))),                                      \
-                                             (real)(1 / sqrt(1 - pow(beta2, t))),                                     \
-                                             (real)attr->epsilon};                                                    \
-        return adamw;                                                                                                 \
-    }                                                                                                                 \
-                                                                                                                      \
-    static inline real remat_adamw_##suffix(const struct remat_adamw_##suffix *adamw, real gradient, real w, real *m, \
-                                            real *v)                                                                  \
-    {                                                                                                                 \
-        real g = gradient * adamw->gradient_scale;                                                                    \
-        *m += adamw->fresh1 * (g - *m);                                                                               \
-        *v = adamw->beta2 * *v + adamw->fresh2 * g * g;                                                               \
-        return w * adamw->keep - adamw->rate * (*m / (root(*v) * adamw->correction + adamw->epsilon));                \
+#define REMAT_DEFINE_OPTIMIZERS(real, suffix, root)                                                                    \
+    struct remat_sgd_##suffix {                                                                                        \
+        real gradient_scale, rate, momentum, weight_decay;                                                             \
+        bool nesterov;                                                                                                 \
+    };                                                                                                                 \
+                                                                                                                       \
+    static inline REMAT_HOST_DEVICE struct remat_sgd_##suffix remat_sgd_make_##suffix(                                 \
+        const struct remat_op_attr *attr, const struct remat_step_record *record, const double *norm)                  \
+    {                                                                                                                  \
+        struct remat_sgd_##suffix sgd = {(real)remat_gradient_scale(attr, norm), (real)record->learning_rate,          \
+                                         (real)attr->momentum, (real)attr->weight_decay, attr->nesterov};              \
+        return sgd;                                                                                                    \
+    }                                                                                                                  \
+                                                                                                                       \
+    static inline REMAT_HOST_DEVICE real remat_sgd_plain_##suffix(const struct remat_sgd_##suffix *sgd, real gradient, \
+                                                                  real w)                                              \
+    {                                                                                                                  \
+        return w - sgd->rate * (gradient * sgd->gradient_scale + sgd->weight_decay * w);                               \
+    }                                                                                                                  \
+                                                                                                                       \
+    static inline REMAT_HOST_DEVICE real remat_sgd_momentum_##suffix(const struct remat_sgd_##suffix *sgd,             \
+                                                                     real gradient, real w, real *buffer)              \
+    {                                                                                                                  \
+        real g = gradient * sgd->gradient_scale + sgd->weight_decay * w;                                               \
+        *buffer = sgd->momentum * *buffer + g;                                                                         \
+        return w - sgd->rate * (sgd->nesterov ? g + sgd->momentum * *buffer : *buffer);                                \
+    }                                                                                                                  \
+                                                                                                                       \
+    struct remat_adamw_##suffix {                                                                                      \
+        real gradient_scale, keep, fresh1, beta2, fresh2, rate, correction, epsilon;                                   \
+    };                                                                                                                 \
+                                                                                                                       \
+    static inline REMAT_HOST_DEVICE struct remat_adamw_##suffix remat_adamw_make_##suffix(                             \
+        const struct remat_op_attr *attr, const struct remat_step_record *record, const double *norm)                  \
+    {                                                                                                                  \
+        double t = (double)record->step + 1, rate = record->learning_rate, beta1 = attr->beta1, beta2 = attr->beta2;   \
+        struct remat_adamw_##suffix adamw = {(real)remat_gradient_scale(attr, norm),                                   \
+                                             (real)(1 - rate * attr->weight_decay),                                    \
+                                             (real)(1 - beta1),                                                        \
+                                             (real)beta2,                                                              \
+                                             (real)(1 - beta2),                                                        \
+                                             (real)(rate / (1 - pow(beta1, t))),                                       \
+                                             (real)(1 / sqrt(1 - pow(beta2, t))),                                      \
+                                             (real)attr->epsilon};                                                     \
+        return adamw;                                                                                                  \
+    }                                                                                                                  \
+                                                                                                                       \
+    static inline REMAT_HOST_DEVICE real remat_adamw_##suffix(const struct remat_adamw_##suffix *adamw, real gradient, \
+                                                              real w, real *m, real *v)                                \
+    {                                                                                                                  \
+        real g = gradient * adamw->gradient_scale;                                                                     \
+        *m += adamw->fresh1 * (g - *m);                                                                                \
+        *v = adamw->beta2 * *v + adamw->fresh2 * g * g;                                                                \
+        return w * adamw->keep - adamw->rate * (*m / (root(*v) * adamw->correction + adamw->epsilon));                 \
     }
 
 REMAT_DEFINE_OPTIMIZERS(float, f32, sqrtf)

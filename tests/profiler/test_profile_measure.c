@@ -32,7 +32,7 @@ static void ok(struct world *w, enum remat_status status)
 
 static void open_world(struct world *w, const char *model)
 {
-    const struct remat_device_config config = {2, 0};
+    const struct remat_device_config config = {.threads = 2};
     const struct remat_model_options image = {.batch = 4, .image = 32, .classes = 10};
     const struct remat_model_options text = {
         .batch = 4, .length = 32, .positions = 32, .vocabulary = 97, .layers = 2, .width = 64, .heads = 4};

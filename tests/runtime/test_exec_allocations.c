@@ -248,7 +248,7 @@ static void check_plan(const struct remat_backend *backend, struct remat_device 
 /* With the smallest plan of `only`, or of every method if that is NULL. */
 static void check_model(const struct setting *setting, int32_t threads, const char *only)
 {
-    const struct remat_device_config config = {threads, 0};
+    const struct remat_device_config config = {.threads = threads};
     const struct remat_solve_options solve = {.budget_bytes = INT64_MAX, .threads = 1};
     struct remat_lower_options options = remat_lower_defaults(REMAT_TRAIN, setting->optimizer);
     const struct remat_backend *backend;

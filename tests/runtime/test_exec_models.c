@@ -69,7 +69,7 @@ static const char *device_name(void)
 
 static void open_world(struct world *w, const struct setting *setting, const char *backend)
 {
-    const struct remat_device_config config = {2, 0};
+    const struct remat_device_config config = {.threads = 2};
     struct remat_lower_options options = remat_lower_defaults(REMAT_TRAIN, setting->optimizer);
     options.micro_count = setting->micro_count;
     options.max_norm = setting->max_norm;
@@ -263,7 +263,7 @@ static void test_resnet152_plans(void **state)
     check_large_model(&resnet152);
 }
 
-static void test_gpt2_xl_plans(void **state)
+static void test_large_gpt2_plans(void **state)
 {
     (void)state;
     check_large_model(&gpt2_xl);
@@ -291,6 +291,40 @@ static void test_gpt2_clipped_plans(void **state)
 {
     (void)state;
     check_all_plans(&gpt2_clipped);
+}
+
+/* A run that nobody observes leaves the same state. Where a device records steps, this one is replayed. */
+static void check_unobserved(const struct setting *setting)
+{
+    const struct remat_exec_options options = {.track = true};
+    struct world w = {0};
+    struct remat_plan plan;
+    struct trace expected;
+    struct support_run run;
+    struct remat_exec_measure measure;
+    uint64_t state;
+    open_world(&w, setting, device_name());
+    solve(&w, "chain", 0, &plan);
+    train(&w, &plan, false, &expected);
+    open_run(&w, &plan, &options, &run);
+    for (int64_t step = 0; step < STEPS; step++)
+        support_run_step(&run, &w.graph, step, NULL);
+    support_ok(remat_exec_measured(run.exec, &measure, &w.err), &w.err);
+    assert_int_equal(measure.peak_bytes, plan.arena_bytes);
+    assert_int_equal(measure.live_peak_bytes, plan.live_peak_bytes);
+    support_ok(remat_state_hash(&run.state, &state, &w.err), &w.err);
+    assert_true(state == expected.state);
+    support_run_close(&run);
+    free(expected.gradients);
+    remat_plan_free(&plan);
+    close_world(&w);
+}
+
+static void test_gpt2_unobserved(void **state)
+{
+    (void)state;
+    check_unobserved(&gpt2);
+    check_unobserved(&gpt2_clipped);
 }
 
 /* --- against the reference --------------------------------------------------------------------------------------- */
@@ -369,13 +403,17 @@ static void test_gpt2_reference(void **state)
     check_against_reference(&gpt2, 1e-4);
 }
 
-int main(void)
+/* usage: test_exec_models [NAME PATTERN] */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resnet18_plans),  cmocka_unit_test(test_resnet18_accumulated_plans),
         cmocka_unit_test(test_gpt2_plans),      cmocka_unit_test(test_gpt2_clipped_plans),
-        cmocka_unit_test(test_resnet152_plans), cmocka_unit_test(test_gpt2_xl_plans),
+        cmocka_unit_test(test_resnet152_plans), cmocka_unit_test(test_large_gpt2_plans),
         cmocka_unit_test(test_gpt2_reference),  cmocka_unit_test(test_resnet18_reference),
+        cmocka_unit_test(test_gpt2_unobserved),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -99,7 +99,7 @@ static void place(struct fixture *f, struct remat_schedule *schedule, struct rem
 static int open_fixture(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    const struct remat_device_config config = {1, 0};
+    const struct remat_device_config config = {.threads = 1};
     struct remat_schedule base = {0}, again = {0};
     assert_non_null(f);
     f->backend = fake_backend();

@@ -1,6 +1,7 @@
 /* Every op of every backend: against ref, in poisoned memory, in place, repeated at other addresses.
  *
- * REMAT_TEST_BACKEND=cpu and REMAT_TEST_OP=conv2d (part of an op's name) restrict what runs while a kernel is made. */
+ * REMAT_TEST_BACKEND=cpu and REMAT_TEST_OP=conv2d (part of an op's name) restrict what runs while a kernel is made; the
+ * former may also name a backend that is loaded, such as cuda. */
 #include "support_op_case.h"
 
 #include <setjmp.h>
@@ -13,7 +14,7 @@
 #include <cmocka.h>
 
 /* Backends that must have every op. */
-static const char *const complete[] = {"cpu", "ref", NULL};
+static const char *const complete[] = {"cpu", "ref", "cuda", NULL};
 
 static struct op_backend ref, tested;
 
@@ -92,6 +93,16 @@ static int run_backend(const struct remat_backend *backend, struct op_cases *cas
     return failed;
 }
 
+static int run_named(const char *name, struct op_cases *cases)
+{
+    const struct remat_backend *backend;
+    struct remat_error err = {0};
+    if (remat_backend_find(name, &backend, &err) == REMAT_OK)
+        return run_backend(backend, cases, cases->count);
+    fprintf(stderr, "%s\n", err.message);
+    return 1;
+}
+
 int main(void)
 {
     struct op_cases cases = {0};
@@ -109,10 +120,10 @@ int main(void)
     op_cases_large_image(&cases);
     op_cases_large_text(&cases);
     op_cases_large_update(&cases);
-    for (const struct remat_backend *const *backend = remat_backends; *backend; backend++) {
-        if (!only || strcmp(only, (*backend)->name) == 0)
-            failed += run_backend(*backend, &cases, *backend == ref.backend ? small : cases.count);
-    }
+    for (const struct remat_backend *const *backend = remat_backends; !only && *backend; backend++)
+        failed += run_backend(*backend, &cases, *backend == ref.backend ? small : cases.count);
+    if (only)
+        failed += run_named(only, &cases);
     ref.backend->close(ref.device);
     op_cases_free(&cases);
     return failed;

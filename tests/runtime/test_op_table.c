@@ -120,7 +120,7 @@ static void backends_are_found_by_name(void **state)
     assert_string_equal(backend->name, "ref");
     assert_int_equal(remat_backend_find("abacus", &backend, &err), REMAT_USAGE);
     assert_null(backend);
-    assert_string_equal(err.message, "unknown device 'abacus'; known are: cpu, ref");
+    assert_string_equal(err.message, "unknown device 'abacus'; known are: cpu, ref, cuda");
 }
 
 static void ref_describes_itself(void **state)

@@ -1,0 +1,169 @@
+/* The cuda backend: one GPU. */
+#include "runtime/backend/cuda/cuda.h"
+
+#include "core/base/memory.h"
+#include "runtime/backend/plugin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LEAST_COMPUTE_CAPABILITY = 80 };
+
+enum remat_status remat_cuda_check(cudaError_t error, const char *what, struct remat_error *err)
+{
+    if (error == cudaSuccess)
+        return REMAT_OK;
+    return remat_fail(err, error == cudaErrorMemoryAllocation ? REMAT_OUT_OF_MEMORY : REMAT_FAILED, "CUDA: %s: %s",
+                      what, cudaGetErrorString(error));
+}
+
+/* What to do where there is no GPU to open. */
+static enum remat_status find_gpu(int ordinal, struct remat_error *err)
+{
+    int count = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error == cudaErrorInsufficientDriver)
+        return remat_fail(err, REMAT_UNAVAILABLE,
+                          "no NVIDIA driver for CUDA %d.%d here (libcuda.so.1 is missing or older); nvidia-smi shows "
+                          "what is installed",
+                          CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0))
+        return remat_fail(err, REMAT_UNAVAILABLE,
+                          "no NVIDIA GPU here (nvidia-smi lists them; CUDA_VISIBLE_DEVICES "
+                          "hides them)");
+    REMAT_TRY(remat_cuda_check(error, "counting GPUs", err));
+    if (ordinal >= count || ordinal < 0)
+        return remat_fail(err, REMAT_UNAVAILABLE, "cuda:%d: there are %d GPUs here, cuda:0 to cuda:%d", ordinal, count,
+                          count - 1);
+    return REMAT_OK;
+}
+
+static enum remat_status open_gpu(struct remat_device *device, struct remat_error *err)
+{
+    int capability;
+    REMAT_TRY(remat_cuda_check(cudaSetDevice(device->ordinal), "choosing the GPU", err));
+    REMAT_TRY(remat_cuda_check(cudaGetDeviceProperties(&device->properties, device->ordinal), "asking the GPU", err));
+    REMAT_TRY(remat_cuda_check(cudaDriverGetVersion(&device->driver_version), "asking the driver", err));
+    REMAT_TRY(remat_cuda_check(cudaRuntimeGetVersion(&device->runtime_version), "asking the runtime", err));
+    capability = device->properties.major * 10 + device->properties.minor;
+    if (capability < LEAST_COMPUTE_CAPABILITY)
+        return remat_fail(err, REMAT_UNAVAILABLE, "%s has compute capability %d.%d; %d.%d or more is needed",
+                          device->properties.name, device->properties.major, device->properties.minor,
+                          LEAST_COMPUTE_CAPABILITY / 10, LEAST_COMPUTE_CAPABILITY % 10);
+    REMAT_TRY(remat_cuda_check(cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking), "a stream", err));
+    REMAT_TRY(remat_cuda_check(cudaEventCreateWithFlags(&device->copied, cudaEventDisableTiming), "an event", err));
+    return remat_cuda_libraries_open(device, err);
+}
+
+static void close_device(struct remat_device *device)
+{
+    if (!device)
+        return;
+    if (device->stream)
+        (void)cudaStreamSynchronize(device->stream);
+    remat_cuda_libraries_close(device);
+    if (device->copied)
+        (void)cudaEventDestroy(device->copied);
+    if (device->stream)
+        (void)cudaStreamDestroy(device->stream);
+    free(device);
+}
+
+static enum remat_status open_device(const struct remat_device_config *config, struct remat_device **out,
+                                     struct remat_error *err)
+{
+    enum remat_status status;
+    *out = NULL;
+    REMAT_TRY(find_gpu(config->ordinal, err));
+    REMAT_TRY(REMAT_ALLOC(*out, 1, err));
+    (*out)->ordinal = config->ordinal;
+    (*out)->tf32 = config->tf32;
+    status = open_gpu(*out, err);
+    if (status != REMAT_OK) {
+        close_device(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static void describe(struct remat_device *device, struct remat_device_info *out)
+{
+    char libraries[96];
+    *out = (struct remat_device_info){.threads = 1};
+    out->memory_bytes = remat_cuda_ops.available_bytes(device);
+    remat_cuda_libraries_describe(device, libraries, sizeof libraries);
+    snprintf(out->name, sizeof out->name, "cuda");
+    snprintf(out->description, sizeof out->description, "%.64s, %d multiprocessors, driver %d.%d, CUDA %d.%d",
+             device->properties.name, device->properties.multiProcessorCount, device->driver_version / 1000,
+             device->driver_version % 1000 / 10, device->runtime_version / 1000, device->runtime_version % 1000 / 10);
+    snprintf(out->fingerprint, sizeof out->fingerprint, "cuda %.64s sm_%d%d, %s, %s", device->properties.name,
+             device->properties.major, device->properties.minor, device->tf32 ? "tf32" : "f32", libraries);
+}
+
+static enum remat_status options(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                 struct remat_kernel_option out[REMAT_MAX_OPTIONS], int32_t *count,
+                                 struct remat_error *err)
+{
+    return remat_op_table_options(remat_cuda_table, device, spec, out, count, err);
+}
+
+static enum remat_status kernel_create(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                       int32_t option, struct remat_kernel **out, struct remat_error *err)
+{
+    return remat_op_table_create(remat_cuda_table, device, spec, option, out, err);
+}
+
+enum remat_status remat_cuda_create_plain(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                          void **state, int64_t *scratch_bytes, struct remat_error *err)
+{
+    (void)spec;
+    (void)err;
+    *state = device;
+    *scratch_bytes = 0;
+    return REMAT_OK;
+}
+
+static bool floats_are_f32(const struct remat_tensor *tensors, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (tensors[i].layout != REMAT_ROW_MAJOR || tensors[i].dtype == REMAT_BF16 || tensors[i].dtype == REMAT_F16)
+            return false;
+    return true;
+}
+
+/* f64 holds metrics and norms alone. */
+static bool has_no_f64(const struct remat_tensor *tensors, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (tensors[i].dtype == REMAT_F64)
+            return false;
+    return true;
+}
+
+bool remat_cuda_supports_f32(struct remat_device *device, const struct remat_kernel_spec *spec)
+{
+    (void)device;
+    return floats_are_f32(spec->inputs, spec->inputs_count) && floats_are_f32(spec->outputs, spec->outputs_count) &&
+           floats_are_f32(spec->cells, spec->cells_count) && has_no_f64(spec->inputs, spec->inputs_count) &&
+           has_no_f64(spec->outputs, spec->outputs_count);
+}
+
+static const struct remat_backend backend = {
+    .name = "cuda",
+    .ops = &remat_cuda_ops,
+    .open = open_device,
+    .close = close_device,
+    .describe = describe,
+    .options = options,
+    .kernel_create = kernel_create,
+    .kernel_scratch_bytes = remat_op_table_scratch_bytes,
+    .kernel_run = remat_op_table_run,
+    .kernel_destroy = remat_op_table_destroy,
+};
+
+__attribute__((visibility("default"))) remat_backend_plugin_function remat_backend_plugin;
+
+const struct remat_backend *remat_backend_plugin(int64_t abi)
+{
+    return abi == remat_plugin_abi() ? &backend : NULL;
+}

@@ -1,0 +1,250 @@
+/* Memory of the GPU, copies, marks (CUDA events) and recordings (CUDA graphs). All work goes to one stream. */
+#include "runtime/backend/cuda/cuda.h"
+
+#include "core/base/memory.h"
+#include "core/base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+static int64_t available_bytes(struct remat_device *device)
+{
+    size_t available = 0, total = 0;
+    if (cudaSetDevice(device->ordinal) != cudaSuccess || cudaMemGetInfo(&available, &total) != cudaSuccess)
+        return -1;
+    return (int64_t)available;
+}
+
+static void release_device(struct remat_memory *memory)
+{
+    if (memory->mapping)
+        (void)cudaFree(memory->mapping);
+}
+
+static void release_pinned(struct remat_memory *memory)
+{
+    if (memory->mapping)
+        (void)cudaFreeHost(memory->mapping);
+}
+
+static enum remat_status out_of_memory(struct remat_device *device, int64_t bytes, const char *purpose,
+                                       struct remat_error *err)
+{
+    char wanted[32], available[32];
+    int64_t free_bytes = available_bytes(device);
+    (void)cudaGetLastError(); /* a refused allocation is no lasting error */
+    return remat_fail(err, REMAT_OUT_OF_MEMORY, "%s needs %s (%lld bytes) on the GPU, and %s are free", purpose,
+                      remat_size_format(bytes, wanted, sizeof wanted), (long long)bytes,
+                      remat_size_format(free_bytes, available, sizeof available));
+}
+
+/* No bytes still get an address: plans may be empty. */
+static size_t at_least_one(int64_t bytes)
+{
+    return bytes > 0 ? (size_t)bytes : REMAT_ALIGNMENT;
+}
+
+static enum remat_status memory_open(struct remat_device *device, int64_t bytes, const char *purpose,
+                                     struct remat_memory *out, struct remat_error *err)
+{
+    void *mapping = NULL;
+    cudaError_t error;
+    memset(out, 0, sizeof *out);
+    if (bytes < 0 || bytes % REMAT_ALIGNMENT != 0)
+        return remat_fail(err, REMAT_INTERNAL, "memory for %s: %lld bytes are not a multiple of %d", purpose,
+                          (long long)bytes, REMAT_ALIGNMENT);
+    REMAT_TRY(remat_cuda_check(cudaSetDevice(device->ordinal), "choosing the GPU", err));
+    error = cudaMalloc(&mapping, at_least_one(bytes));
+    if (error == cudaErrorMemoryAllocation)
+        return out_of_memory(device, bytes, purpose, err);
+    REMAT_TRY(remat_cuda_check(error, purpose, err));
+    *out = (struct remat_memory){mapping, bytes, mapping, bytes, device, release_device};
+    REMAT_TRY(remat_cuda_check(cudaMemsetAsync(mapping, 0, at_least_one(bytes), device->stream), purpose, err));
+    return REMAT_OK;
+}
+
+static enum remat_status pinned_open(struct remat_device *device, int64_t bytes, const char *purpose,
+                                     struct remat_memory *out, struct remat_error *err)
+{
+    void *mapping = NULL;
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(remat_cuda_check(cudaSetDevice(device->ordinal), "choosing the GPU", err));
+    REMAT_TRY(remat_cuda_check(cudaHostAlloc(&mapping, at_least_one(bytes), cudaHostAllocDefault), purpose, err));
+    memset(mapping, 0, at_least_one(bytes));
+    *out = (struct remat_memory){mapping, bytes, mapping, bytes, device, release_pinned};
+    return REMAT_OK;
+}
+
+/* --- copies ------------------------------------------------------------------------------------------------------- */
+
+static bool is_pinned(const void *address)
+{
+    struct cudaPointerAttributes attributes;
+    if (cudaPointerGetAttributes(&attributes, address) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return false;
+    }
+    return attributes.type == cudaMemoryTypeHost;
+}
+
+/* A copy from ordinary memory has taken its bytes when the call returns; one from pinned memory may still be reading.
+ */
+static enum remat_status upload(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                                struct remat_error *err)
+{
+    REMAT_TRY(remat_cuda_check(cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyHostToDevice, device->stream),
+                               "copying to the GPU", err));
+    if (!is_pinned(from))
+        return REMAT_OK;
+    REMAT_TRY(remat_cuda_check(cudaEventRecord(device->copied, device->stream), "marking a copy", err));
+    return remat_cuda_check(cudaEventSynchronize(device->copied), "copying to the GPU", err);
+}
+
+static enum remat_status synchronise(struct remat_device *device, struct remat_error *err)
+{
+    return remat_cuda_check(cudaStreamSynchronize(device->stream), "waiting for the GPU", err);
+}
+
+static enum remat_status download(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                                  struct remat_error *err)
+{
+    REMAT_TRY(remat_cuda_check(cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyDeviceToHost, device->stream),
+                               "copying from the GPU", err));
+    return synchronise(device, err);
+}
+
+static enum remat_status copy(struct remat_device *device, void *to, const void *from, int64_t bytes,
+                              struct remat_error *err)
+{
+    return remat_cuda_check(cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyDeviceToDevice, device->stream),
+                            "copying on the GPU", err);
+}
+
+static enum remat_status fill(struct remat_device *device, void *to, uint8_t byte, int64_t bytes,
+                              struct remat_error *err)
+{
+    return remat_cuda_check(cudaMemsetAsync(to, byte, (size_t)bytes, device->stream), "filling memory", err);
+}
+
+/* --- marks -------------------------------------------------------------------------------------------------------- */
+
+struct remat_marks {
+    struct remat_device *device;
+    int32_t count;
+    cudaEvent_t *events;
+};
+
+static void marks_close(struct remat_marks *marks)
+{
+    if (!marks)
+        return;
+    for (int32_t i = 0; i < marks->count; i++)
+        (void)cudaEventDestroy(marks->events[i]);
+    free(marks->events);
+    free(marks);
+}
+
+static enum remat_status marks_open(struct remat_device *device, int32_t count, struct remat_marks **out,
+                                    struct remat_error *err)
+{
+    struct remat_marks *marks;
+    enum remat_status status;
+    *out = NULL;
+    REMAT_TRY(REMAT_ALLOC(marks, 1, err));
+    marks->device = device;
+    REMAT_TRY_GOTO(REMAT_ALLOC(marks->events, count, err), fail);
+    for (; marks->count < count; marks->count++)
+        REMAT_TRY_GOTO(remat_cuda_check(cudaEventCreate(&marks->events[marks->count]), "an event", err), fail);
+    *out = marks;
+    return REMAT_OK;
+fail:
+    marks_close(marks);
+    return status;
+}
+
+static enum remat_status mark(struct remat_marks *marks, int32_t index, struct remat_error *err)
+{
+    return remat_cuda_check(cudaEventRecord(marks->events[index], marks->device->stream), "marking a time", err);
+}
+
+static enum remat_status marks_elapsed(struct remat_marks *marks, int32_t from, int32_t to, int64_t *time_ns,
+                                       struct remat_error *err)
+{
+    float milliseconds = 0;
+    REMAT_TRY(remat_cuda_check(cudaEventSynchronize(marks->events[to]), "waiting for the GPU", err));
+    REMAT_TRY(remat_cuda_check(cudaEventElapsedTime(&milliseconds, marks->events[from], marks->events[to]),
+                               "reading a time", err));
+    *time_ns = (int64_t)((double)milliseconds * 1e6);
+    return REMAT_OK;
+}
+
+/* --- recordings --------------------------------------------------------------------------------------------------- */
+
+struct remat_recording {
+    struct remat_device *device;
+    cudaGraph_t graph;
+    cudaGraphExec_t executable;
+};
+
+static enum remat_status record_begin(struct remat_device *device, struct remat_error *err)
+{
+    return remat_cuda_check(cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal),
+                            "recording a step", err);
+}
+
+static void recording_close(struct remat_recording *recording)
+{
+    if (!recording)
+        return;
+    if (recording->executable)
+        (void)cudaGraphExecDestroy(recording->executable);
+    if (recording->graph)
+        (void)cudaGraphDestroy(recording->graph);
+    free(recording);
+}
+
+static enum remat_status record_end(struct remat_device *device, struct remat_recording **out, struct remat_error *err)
+{
+    struct remat_recording *recording;
+    cudaGraph_t graph = NULL;
+    cudaError_t error = cudaStreamEndCapture(device->stream, &graph);
+    enum remat_status status;
+    *out = NULL;
+    REMAT_TRY(remat_cuda_check(error, "recording a step", err));
+    REMAT_TRY(REMAT_ALLOC(recording, 1, err));
+    recording->device = device;
+    recording->graph = graph;
+    status = remat_cuda_check(cudaGraphInstantiate(&recording->executable, graph, 0), "preparing a step", err);
+    if (status == REMAT_OK)
+        *out = recording;
+    else
+        recording_close(recording);
+    return status;
+}
+
+static enum remat_status replay(struct remat_recording *recording, struct remat_error *err)
+{
+    return remat_cuda_check(cudaGraphLaunch(recording->executable, recording->device->stream), "running a step", err);
+}
+
+const struct remat_device_ops remat_cuda_ops = {
+    .host = false,
+    .memory_open = memory_open,
+    .pinned_open = pinned_open,
+    .available_bytes = available_bytes,
+    .upload = upload,
+    .download = download,
+    .copy = copy,
+    .fill = fill,
+    .synchronise = synchronise,
+    .marks_open = marks_open,
+    .marks_close = marks_close,
+    .mark = mark,
+    .marks_elapsed = marks_elapsed,
+    .record_begin = record_begin,
+    .record_end = record_end,
+    .replay = replay,
+    .recording_close = recording_close,
+};

@@ -1,0 +1,53 @@
+/* Images: x = (byte / 255 - mean[c]) / std[c] over the last dimension, at most 4 channels. Anything else: a copy. */
+#include "runtime/backend/cuda/launch.h"
+
+namespace
+{
+struct levels {
+    float mean[4], scale[4];
+};
+
+__global__ void normalise(struct levels levels, const uint8_t *bytes, float *x, int64_t count, int channels)
+{
+    for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
+        int c = (int)(i % channels);
+        x[i] = ((float)bytes[i] / 255.0f - levels.mean[c]) * levels.scale[c];
+    }
+}
+
+bool supports(struct remat_device *device, const struct remat_kernel_spec *spec)
+{
+    const struct remat_tensor *staging = &spec->cells[0], *out = &spec->outputs[0];
+    (void)device;
+    return staging->dtype == out->dtype ||
+           (staging->dtype == REMAT_U8 && out->dtype == REMAT_F32 && remat_tensor_columns(staging) <= 4);
+}
+
+struct levels levels_of(const struct remat_op_attr *attr)
+{
+    struct levels levels;
+    for (int c = 0; c < 4; c++) {
+        levels.mean[c] = attr->mean[c];
+        levels.scale[c] = attr->std[c] != 0 ? 1.0f / attr->std[c] : 1.0f;
+    }
+    return levels;
+}
+
+enum remat_status run(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
+                      struct remat_error *err)
+{
+    const struct remat_device *device = (const struct remat_device *)state;
+    const struct remat_tensor *staging = &spec->cells[0];
+    int64_t count = remat_tensor_elements(staging);
+    if (staging->dtype == spec->outputs[0].dtype)
+        return remat_cuda_check(cudaMemcpyAsync(args->outputs[0], args->cells[0], (size_t)remat_tensor_bytes(staging),
+                                                cudaMemcpyDeviceToDevice, device->stream),
+                                "copying a batch", err);
+    REMAT_LAUNCH(normalise, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (levels_of(&spec->attr), (const uint8_t *)args->cells[0], (float *)args->outputs[0], count,
+     (int)remat_tensor_columns(staging));
+    return remat_launched(err);
+}
+} // namespace
+
+const struct remat_op_impl remat_cuda_feed = {REMAT_OP_FEED, "kernel", 0, supports, remat_cuda_create_plain, run, NULL};

@@ -1,0 +1,158 @@
+/* Matrix products by cuBLASLt. It counts in columns, so D[rows, columns] = A B is computed as D' = B' A'. The algorithm
+ * is the heuristic's first that fits the scratch cap and adds no partial sums atomically. */
+#include "runtime/backend/cuda/gemm.h"
+
+#include "core/base/memory.h"
+#include "runtime/backend/cuda/libraries.h"
+
+#include <stdlib.h>
+
+enum { SCRATCH_CAP_BYTES = 32 << 20, ALIGNMENT_BYTES = 16 };
+
+struct prepared {
+    const struct remat_device *device;
+    bool add, bias;
+    cublasLtMatmulDesc_t descriptor;
+    cublasLtMatrixLayout_t first, second, result; /* B, A, D */
+    cublasLtMatmulAlgo_t algorithm;
+    size_t scratch_bytes;
+};
+
+static enum remat_status check(cublasStatus_t status, const char *what, struct remat_error *err)
+{
+    if (status == CUBLAS_STATUS_SUCCESS)
+        return REMAT_OK;
+    return remat_fail(err, REMAT_FAILED, "cuBLASLt: %s: status %d", what, (int)status);
+}
+
+static const struct remat_cublaslt *library_of(const struct prepared *p)
+{
+    return &p->device->libraries->cublaslt;
+}
+
+static void destroy(void *state)
+{
+    struct prepared *p = state;
+    const struct remat_cublaslt *lt = library_of(p);
+    if (p->first)
+        (void)lt->cublasLtMatrixLayoutDestroy(p->first);
+    if (p->second)
+        (void)lt->cublasLtMatrixLayoutDestroy(p->second);
+    if (p->result)
+        (void)lt->cublasLtMatrixLayoutDestroy(p->result);
+    if (p->descriptor)
+        (void)lt->cublasLtMatmulDescDestroy(p->descriptor);
+    free(p);
+}
+
+static enum remat_status set(struct prepared *p, cublasLtMatmulDescAttributes_t attribute, const void *value,
+                             size_t bytes, struct remat_error *err)
+{
+    return check(library_of(p)->cublasLtMatmulDescSetAttribute(p->descriptor, attribute, value, bytes),
+                 "describing a product", err);
+}
+
+/* A matrix of `rows` rows of `columns` elements each, one row after the other. */
+static enum remat_status layout(struct prepared *p, cublasLtMatrixLayout_t *out, int64_t rows, int64_t columns,
+                                struct remat_error *err)
+{
+    return check(library_of(p)->cublasLtMatrixLayoutCreate(out, CUDA_R_32F, (uint64_t)columns, (uint64_t)rows, columns),
+                 "describing a matrix", err);
+}
+
+static enum remat_status describe(struct prepared *p, const struct remat_cuda_product *of, struct remat_error *err)
+{
+    cublasComputeType_t compute = p->device->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    cublasOperation_t first = of->b_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cublasOperation_t second = of->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    REMAT_TRY(check(library_of(p)->cublasLtMatmulDescCreate(&p->descriptor, compute, CUDA_R_32F),
+                    "describing a product", err));
+    REMAT_TRY(set(p, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first, err));
+    REMAT_TRY(set(p, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second, err));
+    if (of->bias)
+        REMAT_TRY(set(p, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue, err));
+    REMAT_TRY(
+        layout(p, &p->first, of->b_turned ? of->columns : of->inner, of->b_turned ? of->inner : of->columns, err));
+    REMAT_TRY(layout(p, &p->second, of->a_turned ? of->inner : of->rows, of->a_turned ? of->rows : of->inner, err));
+    return layout(p, &p->result, of->rows, of->columns, err);
+}
+
+static cublasStatus_t prefer(const struct remat_cublaslt *lt, cublasLtMatmulPreference_t preference)
+{
+    static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    uint64_t cap = SCRATCH_CAP_BYTES;
+    uint32_t alignment = ALIGNMENT_BYTES, schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    cublasStatus_t status = lt->cublasLtMatmulPreferenceSetAttribute(
+        preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &cap, sizeof cap);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = lt->cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                                          &schemes, sizeof schemes);
+    for (size_t i = 0; i < sizeof alignments / sizeof alignments[0] && status == CUBLAS_STATUS_SUCCESS; i++)
+        status = lt->cublasLtMatmulPreferenceSetAttribute(preference, alignments[i], &alignment, sizeof alignment);
+    return status;
+}
+
+static enum remat_status choose(struct prepared *p, struct remat_error *err)
+{
+    const struct remat_cublaslt *lt = library_of(p);
+    cublasLtMatmulPreference_t preference = NULL;
+    cublasLtMatmulHeuristicResult_t found = {0};
+    int count = 0;
+    cublasStatus_t status;
+    REMAT_TRY(check(lt->cublasLtMatmulPreferenceCreate(&preference), "choosing an algorithm", err));
+    status = prefer(lt, preference);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = lt->cublasLtMatmulAlgoGetHeuristic(p->device->libraries->cublaslt_handle, p->descriptor, p->first,
+                                                    p->second, p->result, p->result, preference, 1, &found, &count);
+    (void)lt->cublasLtMatmulPreferenceDestroy(preference);
+    REMAT_TRY(check(status, "choosing an algorithm", err));
+    if (count < 1)
+        return remat_fail(err, REMAT_UNAVAILABLE, "cuBLASLt has no algorithm for a product");
+    REMAT_TRY(check(found.state, "choosing an algorithm", err));
+    p->algorithm = found.algo;
+    p->scratch_bytes = found.workspaceSize;
+    return REMAT_OK;
+}
+
+static enum remat_status prepare(struct remat_device *device, const struct remat_cuda_product *product, void **out,
+                                 int64_t *scratch_bytes, struct remat_error *err)
+{
+    struct prepared *p;
+    enum remat_status status;
+    *out = NULL;
+    REMAT_TRY(REMAT_ALLOC(p, 1, err));
+    p->device = device;
+    p->add = product->add;
+    p->bias = product->bias;
+    status = describe(p, product, err);
+    if (status == REMAT_OK)
+        status = choose(p, err);
+    if (status != REMAT_OK) {
+        destroy(p);
+        return status;
+    }
+    *scratch_bytes = (int64_t)p->scratch_bytes;
+    *out = p;
+    return REMAT_OK;
+}
+
+static enum remat_status run(const void *state, const float *a, const float *b, const float *bias, float *d,
+                             void *scratch, struct remat_error *err)
+{
+    const struct prepared *p = state;
+    const struct remat_cublaslt *lt = library_of(p);
+    const float one = 1, old = p->add ? 1 : 0;
+    if (p->bias)
+        REMAT_TRY(check(
+            lt->cublasLtMatmulDescSetAttribute(p->descriptor, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
+            "naming the bias", err));
+    return check(lt->cublasLtMatmul(p->device->libraries->cublaslt_handle, p->descriptor, &one, b, p->first, a,
+                                    p->second, &old, d, p->result, d, p->result, &p->algorithm, scratch,
+                                    p->scratch_bytes, p->device->stream),
+                 "a product", err);
+}
+
+const struct remat_cuda_gemm remat_cuda_gemm_lt = {prepare, run, destroy};

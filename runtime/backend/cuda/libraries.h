@@ -1,0 +1,57 @@
+/* NVIDIA's libraries, found and loaded at run time; none is bundled. cuDNN (convolutions) and cuBLASLt (matrix
+ * products) are looked for, in this order: the folders of REMAT_CUDA_LIBRARY_PATH; where the system's loader finds
+ * them; CUDA_HOME/lib64 and /usr/local/cuda/lib64; the folders nvidia/<package>/lib of Python's site-packages (those of
+ * VIRTUAL_ENV, of the python3 on PATH's prefix, and of the system). */
+#ifndef REMAT_RUNTIME_BACKEND_CUDA_LIBRARIES_H
+#define REMAT_RUNTIME_BACKEND_CUDA_LIBRARIES_H
+
+#include "runtime/backend/cuda/cuda.h"
+
+#include <cublasLt.h>
+#include <cudnn.h>
+
+#define REMAT_CUBLASLT_FUNCTIONS(X)    \
+    X(cublasLtCreate)                  \
+    X(cublasLtDestroy)                 \
+    X(cublasLtGetVersion)              \
+    X(cublasLtMatmul)                  \
+    X(cublasLtMatmulAlgoGetHeuristic)  \
+    X(cublasLtMatmulDescCreate)        \
+    X(cublasLtMatmulDescDestroy)       \
+    X(cublasLtMatmulDescSetAttribute)  \
+    X(cublasLtMatrixLayoutCreate)      \
+    X(cublasLtMatrixLayoutDestroy)     \
+    X(cublasLtMatmulPreferenceCreate)  \
+    X(cublasLtMatmulPreferenceDestroy) \
+    X(cublasLtMatmulPreferenceSetAttribute)
+
+#define REMAT_CUDNN_FUNCTIONS(X)     \
+    X(cudnnCreate)                   \
+    X(cudnnDestroy)                  \
+    X(cudnnSetStream)                \
+    X(cudnnGetVersion)               \
+    X(cudnnGetErrorString)           \
+    X(cudnnBackendCreateDescriptor)  \
+    X(cudnnBackendDestroyDescriptor) \
+    X(cudnnBackendSetAttribute)      \
+    X(cudnnBackendGetAttribute)      \
+    X(cudnnBackendFinalize)          \
+    X(cudnnBackendExecute)
+
+#define X(name) __typeof__(&name) name;
+struct remat_cublaslt {
+    REMAT_CUBLASLT_FUNCTIONS(X)
+};
+struct remat_cudnn {
+    REMAT_CUDNN_FUNCTIONS(X)
+};
+#undef X
+
+struct remat_cuda_libraries {
+    struct remat_cublaslt cublaslt;
+    struct remat_cudnn cudnn;
+    cublasLtHandle_t cublaslt_handle; /* NULL: not there */
+    cudnnHandle_t cudnn_handle;       /* NULL: not there */
+};
+
+#endif

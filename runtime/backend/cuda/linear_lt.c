@@ -1,0 +1,32 @@
+/* Linear layers and the classifier over cuBLASLt's products. */
+#include "runtime/backend/cuda/gemm.h"
+
+enum { NUMERICS = 1 };
+
+static enum remat_status create_linear(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
+                                       int64_t *scratch_bytes, struct remat_error *err)
+{
+    return remat_cuda_linear_create(&remat_cuda_gemm_lt, device, spec, state, scratch_bytes, err);
+}
+
+static enum remat_status create_classifier(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                           void **state, int64_t *scratch_bytes, struct remat_error *err)
+{
+    return remat_cuda_classifier_create(&remat_cuda_gemm_lt, device, spec, state, scratch_bytes, err);
+}
+
+#define LINEAR(op_id)                                                                               \
+    {                                                                                               \
+        op_id, "cublaslt", NUMERICS, remat_cuda_supports_f32, create_linear, remat_cuda_linear_run, \
+            remat_cuda_linear_destroy                                                               \
+    }
+#define CLASSIFIER(op_id)                                                                                   \
+    {                                                                                                       \
+        op_id, "cublaslt", NUMERICS, remat_cuda_supports_f32, create_classifier, remat_cuda_classifier_run, \
+            remat_cuda_classifier_destroy                                                                   \
+    }
+const struct remat_op_impl remat_cuda_linear = LINEAR(REMAT_OP_LINEAR);
+const struct remat_op_impl remat_cuda_linear_bwd_data = LINEAR(REMAT_OP_LINEAR_BWD_DATA);
+const struct remat_op_impl remat_cuda_linear_bwd_weights = LINEAR(REMAT_OP_LINEAR_BWD_WEIGHTS);
+const struct remat_op_impl remat_cuda_classifier_loss = CLASSIFIER(REMAT_OP_CLASSIFIER_LOSS);
+const struct remat_op_impl remat_cuda_classifier_eval = CLASSIFIER(REMAT_OP_CLASSIFIER_EVAL);
