@@ -93,12 +93,13 @@ template <class F>
 static enum remat_status remat_by_column(const struct remat_device *device, F f, int64_t count, int64_t columns,
                                          struct remat_error *err)
 {
-    if (columns % 4 == 0)
+    if (columns % 4 == 0) {
         REMAT_LAUNCH((remat_each_by_column<4, F>), remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
         (f, count, columns);
-    else
-        REMAT_LAUNCH((remat_each_by_column<1, F>), remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-        (f, count, columns);
+        return remat_launched(err);
+    }
+    REMAT_LAUNCH((remat_each_by_column<1, F>), remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (f, count, columns);
     return remat_launched(err);
 }
 
