@@ -1,5 +1,5 @@
 # The two commands of the README, and the everyday ones. CMake does the work (CMakePresets.json).
-.PHONY: all build demo test asan format check-format check-includes verify-results install clean setup
+.PHONY: all build demo test asan format check-format check-includes verify-results install clean setup bundle gpu-check gpu-bench
 
 all: build
 
@@ -32,6 +32,16 @@ check-includes:
 
 verify-results: build
 	scripts/verify-results
+
+bundle: build
+	scripts/bundle build build/remat-bundle.tar.gz
+
+# On a machine with a GPU (docs/cuda.md).
+gpu-check: build
+	bench/gpu/check build
+
+gpu-bench: build
+	bench/gpu/bench build
 
 install: build
 	cmake --install build

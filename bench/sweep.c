@@ -181,12 +181,14 @@ static void run_point(struct sweep *sweep, const struct point *point)
 static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_task_graph *graph = &sweep->workload->graph;
+    const struct remat_backend *device = sweep->workload->backend;
     char path[PATH_BYTES];
     int64_t ignored;
     int64_t needed = 2 * (sweep->keep_all.arena_bytes + graph->persistent_bytes);
     snprintf(path, sizeof path, "%s/plans/keep-all.json", sweep->config->folder);
     REMAT_TRY(remat_save_plan(path, graph, &sweep->keep_all, err));
-    if (!sweep->config->interleave || sweep->config->steps == 0 || needed > remat_available_bytes())
+    if (!sweep->config->interleave || sweep->config->steps == 0 ||
+        needed > device->ops->available_bytes(sweep->workload->device))
         return REMAT_OK;
     REMAT_TRY(start_worker(sweep, path, &sweep->keep_all_worker, err));
     sweep->interleaving = true;

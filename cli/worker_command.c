@@ -67,6 +67,7 @@ enum remat_status cli_worker_command(const struct cli_args *args, struct cli_wor
     add_real(command, "--clip", args->max_norm, -1);
     add_text(command, "--stem", args->stem);
     add_text(command, "--device", args->device);
+    add_text(command, "--precision", args->precision);
     add_text(command, "--recipe", args->recipe);
     add_text(command, "--optimizer", args->optimizer);
     if (args->nesterov)

@@ -1,0 +1,45 @@
+# Sourced by check and bench: runs items one by one, each with its own result file, which is written at once; items that have one are
+# skipped. REMAT_OUT: where results go. REMAT_BIN: the folder of remat and of the test programs. An item fails if its command does.
+set -u
+out=${REMAT_OUT:-bench/results}
+bin=${REMAT_BIN:?}
+limit=${REMAT_ITEM_SECONDS:-300}
+mkdir -p "$out"
+export REMAT_BACKEND_PATH="$bin${REMAT_BACKEND_PATH:+:$REMAT_BACKEND_PATH}"
+failed=0
+
+machine=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)
+check=$("$bin/remat" check --json 2>/dev/null || echo null)
+
+# Text as a JSON string.
+quote() {
+    python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()[-8000:]))' 2>/dev/null ||
+        { printf '"'; tr -d '\000-\037' | tail -c 8000 | sed 's/[\\"]/\\&/g'; printf '"'; }
+}
+
+# item NAME COMMAND...: {"item", "status", "seconds", "command", "machine", "check", "output", "result"}. `result` is the command's
+# output where that is JSON.
+item() {
+    name=$1
+    shift
+    file=$out/gpu-$name.json
+    if [ -s "$file" ] && grep -q '"status": "ok"' "$file"; then
+        echo "have  $name"
+        return
+    fi
+    log=$(mktemp)
+    json=$(mktemp)
+    begin=$(date +%s.%N)
+    if timeout "$limit" "$@" >"$json" 2>"$log"; then status=ok; else status="failed ($?)"; failed=1; fi
+    seconds=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.2f", $1 - $2}')
+    if [ "$(head -c 1 "$json")" != '{' ]; then cat "$json" >>"$log"; echo null >"$json"; fi
+    {
+        printf '{"format": "remat-gpu-item", "version": 1, "item": "%s", "status": "%s", "seconds": %s,\n' "$name" "$status" "$seconds"
+        printf ' "command": %s,\n "machine": %s,\n' "$(echo "$*" | quote)" "$(echo "$machine" | quote)"
+        printf ' "memory_used": %s,\n' "$(nvidia-smi --query-gpu=memory.used --format=csv,noheader 2>/dev/null | quote)"
+        printf ' "check": %s,\n "result": %s,\n "output": %s}\n' "$check" "$(cat "$json")" "$(quote <"$log")"
+    } >"$file.part"
+    mv "$file.part" "$file"
+    rm -f "$log" "$json"
+    echo "$status  $name  ${seconds} s"
+}
