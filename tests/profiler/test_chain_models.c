@@ -26,7 +26,7 @@ static void ok(enum remat_status status, const struct remat_error *err)
 static void open_model(const char *name, const struct remat_model_options *options, struct remat_task_graph *graph)
 {
     const struct remat_machine_peaks peaks = {.gflop_per_second = 150, .gbyte_per_second = 25};
-    const struct remat_device_config config = {2, 0};
+    const struct remat_device_config config = {.threads = 2};
     struct remat_lower_options lowering = remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW);
     const struct remat_backend *backend;
     struct remat_device *device;
