@@ -1,0 +1,126 @@
+#include "solver/anneal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { COOLING_STEPS = 64, PRICE_STEPS = 1024 };
+
+double remat_now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void remat_best_free(struct remat_best *best)
+{
+    free(best->nodes);
+    free(best->options);
+    memset(best, 0, sizeof *best);
+}
+
+enum remat_status remat_best_offer(struct remat_best *best, const struct remat_sequence *s, struct remat_error *err)
+{
+    int32_t nodes = s->model->nodes_count;
+    if (best->found && best->cost_ns <= s->cost_ns)
+        return REMAT_OK;
+    if (!best->options)
+        REMAT_TRY(REMAT_ALLOC(best->options, nodes, err));
+    REMAT_TRY(remat_sequence_save(s, &best->nodes, &best->count, &best->capacity, err));
+    memcpy(best->options, s->option, (size_t)nodes * sizeof *best->options);
+    best->cost_ns = s->cost_ns;
+    best->found = true;
+    return REMAT_OK;
+}
+
+enum remat_status remat_best_restore(const struct remat_best *best, struct remat_sequence *s, struct remat_error *err)
+{
+    int32_t n;
+    REMAT_TRY(remat_sequence_load(s, best->nodes, best->count, err));
+    for (n = 0; n < s->model->nodes_count; n++)
+        if (best->options[n] != s->option[n])
+            REMAT_TRY(remat_sequence_set_option(s, n, best->options[n], err));
+    remat_sequence_commit(s);
+    return REMAT_OK;
+}
+
+struct walk {
+    struct remat_anneal *a;
+    struct remat_sequence *s;
+    struct remat_overflow now;
+    double energy, temperature, progress;
+    int32_t fitting; /* of the last PRICE_STEPS */
+};
+
+static double energy_of(const struct walk *w, const struct remat_overflow *overflow)
+{
+    return (double)w->s->cost_ns + w->a->price * overflow->bytes;
+}
+
+/* A third of the walk inside the budget: below that memory is too cheap. */
+static void adapt_price(struct walk *w)
+{
+    if (w->fitting < PRICE_STEPS * 3 / 10)
+        w->a->price *= 1.1;
+    else if (w->fitting > PRICE_STEPS * 4 / 10)
+        w->a->price /= 1.1;
+    w->fitting = 0;
+    w->energy = energy_of(w, &w->now);
+}
+
+static void cool(struct walk *w, int64_t step, double mean)
+{
+    const struct remat_anneal *a = w->a;
+    w->progress = a->deadline > 0 ? (remat_now_seconds() - a->started) / (a->deadline - a->started)
+                                  : (double)step / (double)a->proposals;
+    w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
+}
+
+static enum remat_status propose(struct walk *w, struct remat_error *err)
+{
+    struct remat_anneal *a = w->a;
+    double limit = w->energy - w->temperature * log(1 - remat_mover_uniform(a->mover)), energy;
+    struct remat_overflow next;
+    a->mover->cost_limit_ns = (int64_t)limit;
+    REMAT_TRY(remat_move_any(a->mover, a->budget_bytes, &w->now, err));
+    if (w->s->log_count == 0)
+        return REMAT_OK;
+    if (a->mover->given_up)
+        return remat_sequence_undo(w->s, 0, err);
+    next = remat_sequence_overflow(w->s, a->budget_bytes);
+    energy = energy_of(w, &next);
+    if (energy > limit)
+        return remat_sequence_undo(w->s, 0, err);
+    remat_sequence_commit(w->s);
+    w->now = next;
+    w->energy = energy;
+    return next.bytes <= 0 ? remat_best_offer(a->best, w->s, err) : REMAT_OK;
+}
+
+enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
+{
+    struct walk w = {.a = a, .s = a->mover->sequence};
+    double mean = 0;
+    int64_t step;
+    int32_t t;
+    for (t = 0; t < w.s->stages_count; t++)
+        mean += (double)w.s->time_ns[w.s->stages[t]] / w.s->stages_count;
+    a->started = remat_now_seconds();
+    w.now = remat_sequence_overflow(w.s, a->budget_bytes);
+    if (a->price <= 0)
+        a->price = mean * w.s->stages_count / w.now.peak_bytes / 8;
+    w.energy = energy_of(&w, &w.now);
+    for (step = 0; a->deadline > 0 || step < a->proposals; step++) {
+        if (step % COOLING_STEPS == 0)
+            cool(&w, step, mean);
+        if (w.progress >= 1 || (a->best->found && a->best->cost_ns <= a->enough_ns))
+            break;
+        REMAT_TRY(propose(&w, err));
+        w.fitting += w.now.bytes <= 0;
+        if (step % PRICE_STEPS == PRICE_STEPS - 1)
+            adapt_price(&w);
+    }
+    return REMAT_OK;
+}

@@ -1,0 +1,36 @@
+/* Simulated annealing over sequences: cost + price * overflow, with a price that keeps the walk at the edge of what
+ * fits. */
+#ifndef REMAT_SOLVER_ANNEAL_H
+#define REMAT_SOLVER_ANNEAL_H
+
+#include "solver/moves.h"
+
+/* The best sequence found whose overflow is none. */
+struct remat_best {
+    int32_t *nodes, count, capacity;
+    int32_t *options; /* per node of the model */
+    int64_t cost_ns;
+    bool found;
+};
+
+struct remat_anneal {
+    struct remat_mover *mover;
+    double budget_bytes;
+    double hot, cold; /* temperatures relative to the mean time of a stage */
+    int64_t proposals;
+    double deadline; /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
+    double started;
+    int64_t enough_ns; /* stops at this cost */
+    double price;      /* ns per byte of overflow; carried from one walk to the next */
+    struct remat_best *best;
+};
+
+REMAT_MUST_CHECK enum remat_status remat_anneal(struct remat_anneal *anneal, struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_best_offer(struct remat_best *best, const struct remat_sequence *sequence,
+                                                    struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_best_restore(const struct remat_best *best, struct remat_sequence *sequence,
+                                                      struct remat_error *err);
+void remat_best_free(struct remat_best *best);
+double remat_now_seconds(void);
+
+#endif
