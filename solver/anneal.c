@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { COOLING_STEPS = 64, PRICE_STEPS = 1024 };
+enum { COOLING_STEPS = 16, PRICE_STEPS = 32 };
 
 double remat_now_seconds(void)
 {
@@ -50,22 +50,23 @@ struct walk {
     struct remat_anneal *a;
     struct remat_sequence *s;
     struct remat_overflow now;
-    double energy, temperature, progress;
+    double energy, temperature, progress, started;
+    double price;    /* ns per byte of overflow */
     int32_t fitting; /* of the last PRICE_STEPS */
 };
 
 static double energy_of(const struct walk *w, const struct remat_overflow *overflow)
 {
-    return (double)w->s->cost_ns + w->a->price * overflow->bytes;
+    return (double)w->s->cost_ns + w->price * overflow->bytes;
 }
 
 /* A third of the walk inside the budget: below that memory is too cheap. */
 static void adapt_price(struct walk *w)
 {
     if (w->fitting < PRICE_STEPS * 3 / 10)
-        w->a->price *= 1.1;
+        w->price *= 1.05;
     else if (w->fitting > PRICE_STEPS * 4 / 10)
-        w->a->price /= 1.1;
+        w->price /= 1.05;
     w->fitting = 0;
     w->energy = energy_of(w, &w->now);
 }
@@ -73,7 +74,7 @@ static void adapt_price(struct walk *w)
 static void cool(struct walk *w, int64_t step, double mean)
 {
     const struct remat_anneal *a = w->a;
-    w->progress = a->deadline > 0 ? (remat_now_seconds() - a->started) / (a->deadline - a->started)
+    w->progress = a->deadline > 0 ? (remat_now_seconds() - w->started) / (a->deadline - w->started)
                                   : (double)step / (double)a->proposals;
     w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
 }
@@ -101,20 +102,18 @@ static enum remat_status propose(struct walk *w, struct remat_error *err)
 
 enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
 {
-    struct walk w = {.a = a, .s = a->mover->sequence};
-    double mean = 0;
+    struct walk w = {.a = a, .s = a->mover->sequence, .started = remat_now_seconds()};
+    double base = 0;
     int64_t step;
     int32_t t;
     for (t = 0; t < w.s->stages_count; t++)
-        mean += (double)w.s->time_ns[w.s->stages[t]] / w.s->stages_count;
-    a->started = remat_now_seconds();
+        base += (double)w.s->time_ns[w.s->stages[t]];
     w.now = remat_sequence_overflow(w.s, a->budget_bytes);
-    if (a->price <= 0)
-        a->price = mean * w.s->stages_count / w.now.peak_bytes / 8;
+    w.price = a->price_factor * base / w.now.peak_bytes / 8;
     w.energy = energy_of(&w, &w.now);
     for (step = 0; a->deadline > 0 || step < a->proposals; step++) {
         if (step % COOLING_STEPS == 0)
-            cool(&w, step, mean);
+            cool(&w, step, base / w.s->stages_count);
         if (w.progress >= 1 || (a->best->found && a->best->cost_ns <= a->enough_ns))
             break;
         REMAT_TRY(propose(&w, err));

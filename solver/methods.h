@@ -13,6 +13,7 @@
 REMAT_DECLARE_METHOD(keep_all);
 REMAT_DECLARE_METHOD(sqrt);
 REMAT_DECLARE_METHOD(chain);
+REMAT_DECLARE_METHOD(search);
 
 /* Replaces *best (owned) by *candidate (taken) if that is preferred: the fastest whose peak is within the budget, or,
  * with budget_bytes 0, the one of smallest peak. Peak and cost are those of remat_liveness(). */

@@ -162,7 +162,7 @@ enum remat_status remat_model_last_keys(const struct remat_task_graph *graph, in
     REMAT_TRY_GOTO(REMAT_ALLOC(*out, graph->tasks_count, err), done);
     for (t = 0; t < graph->tasks_count; t++) {
         const struct remat_task *task = &graph->tasks[t];
-        int32_t last = task->section == REMAT_MICRO ? last_micro - 1 : graph->order_count;
+        int32_t last = task->section == REMAT_MICRO ? last_micro : graph->order_count;
         for (k = 0; k < task->cells_count; k++) {
             int32_t until = v.overwritten[v.first[task->cells[k].cell] + task->cells[k].version];
             last = until < last ? until : last;

@@ -75,10 +75,12 @@ static int32_t pick_datum(struct remat_mover *m)
     return m->candidates[low];
 }
 
+/* Whether a node may be repeated in a stage: all it makes was made before, and no cell it reads is overwritten. */
 static bool usable(const struct remat_mover *m, int32_t node, int32_t stage)
 {
     const struct remat_model *model = m->sequence->model;
-    return model->nodes[node].last_key >= model->nodes[m->sequence->stages[stage]].key;
+    int32_t key = model->nodes[m->sequence->stages[stage]].key;
+    return model->nodes[node].key < key && model->nodes[node].last_key >= key;
 }
 
 /* Time of a node and of what it lacks, one level deep. */
@@ -204,13 +206,25 @@ static enum remat_status sweep_idle(struct remat_mover *m, int32_t datum, int64_
     return idle >= 0 ? remat_move_keep(m, idle, err) : REMAT_OK;
 }
 
+/* Any place in a range, each of its stages as likely as another. */
+static int64_t place_between(struct remat_mover *m, int64_t first, int64_t last)
+{
+    int32_t stage =
+        remat_place_stage(first) + remat_mover_pick(m, remat_place_stage(last) - remat_place_stage(first) + 1);
+    int64_t place = remat_place(stage, remat_mover_pick(m, m->sequence->stage[stage].count));
+    return place < first || place > last ? last : place;
+}
+
 /* Ends a datum's life at event `at - 1` and makes it again for the read `at`. */
 static enum remat_status drop_before(struct remat_mover *m, int32_t datum, int32_t at, struct remat_error *err)
 {
     const struct remat_sequence *s = m->sequence;
     const struct remat_events *events = &s->events[datum];
     int32_t before = events->at[at - 1] >> 1;
-    REMAT_TRY(remat_move_remake(m, datum, remat_event_place(s, events, at), err));
+    int64_t place = remat_event_place(s, events, at);
+    if (remat_mover_pick(m, 8) == 0)
+        place = place_between(m, s->runs[before].place + 1, place);
+    REMAT_TRY(remat_move_remake(m, datum, place, err));
     if (m->given_up)
         return REMAT_OK;
     return sweep_idle(m, datum, s->runs[before].place + 1, err);
@@ -308,7 +322,7 @@ static enum remat_status shift(struct remat_mover *m, struct remat_error *err)
 {
     struct remat_sequence *s = m->sequence;
     const struct remat_node *node;
-    int32_t run, operand, id, first;
+    int32_t run, operand, id;
     int64_t place;
     if (s->again_count == 0)
         return REMAT_OK;
@@ -321,9 +335,7 @@ static enum remat_status shift(struct remat_mover *m, struct remat_error *err)
     place = s->runs[run].place;
     REMAT_TRY(remat_sequence_remove(s, run, err));
     place = near_event(m, operand, place);
-    first = s->events[s->model->operands[node->outputs]].at[0] >> 1;
-    if (remat_place_stage(place) >= s->stages_count || place <= s->runs[first].place ||
-        !usable(m, id, remat_place_stage(place))) {
+    if (remat_place_stage(place) >= s->stages_count || !usable(m, id, remat_place_stage(place))) {
         m->given_up = true;
         return REMAT_OK;
     }
@@ -377,6 +389,8 @@ enum remat_status remat_move_any(struct remat_mover *m, double budget_bytes, con
     int32_t kind = remat_mover_pick(m, 256);
     m->given_up = false;
     m->insertions = 0;
+    if (m->candidates_count == 0) /* nothing can be made again */
+        return m->flexible_count > 0 ? change_option(m, err) : REMAT_OK;
     if (m->flexible_count > 0 && remat_mover_pick(m, 32) == 0)
         return change_option(m, err);
     if (remat_mover_pick(m, 2) == 0)

@@ -79,6 +79,9 @@ REMAT_MUST_CHECK enum remat_status remat_sequence_init(struct remat_sequence *ou
                                                        int32_t stages_count, struct remat_error *err);
 void remat_sequence_free(struct remat_sequence *sequence);
 
+/* Back to the base order and the model's options. */
+REMAT_MUST_CHECK enum remat_status remat_sequence_reset(struct remat_sequence *sequence, struct remat_error *err);
+
 /* Nodes of all runs in order. `save` grows *nodes; `load` replaces the whole sequence by a valid one. */
 REMAT_MUST_CHECK enum remat_status remat_sequence_save(const struct remat_sequence *sequence, int32_t **nodes,
                                                        int32_t *count, int32_t *capacity, struct remat_error *err);

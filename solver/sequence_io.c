@@ -22,9 +22,6 @@ static enum remat_status list_reads(struct remat_sequence *s, struct remat_error
         }
         for (k = 0; k < model->nodes[n].outputs_count; k++)
             s->made_bytes[n] += (double)model->data[model->operands[model->nodes[n].outputs + k]].bytes;
-        s->option[n] = model->nodes[n].option;
-        s->time_ns[n] = model->nodes[n].time_ns;
-        s->scratch[n] = (double)model->nodes[n].scratch_bytes;
     }
     s->reads_begin[n] = used;
     return REMAT_OK;
@@ -51,7 +48,18 @@ enum remat_status remat_sequence_init(struct remat_sequence *out, const struct r
     REMAT_TRY(REMAT_ALLOC(out->time_ns, model->nodes_count, err));
     REMAT_TRY(REMAT_ALLOC(out->scratch, model->nodes_count, err));
     REMAT_TRY(list_reads(out, err));
-    return remat_sequence_load(out, stages, stages_count, err);
+    return remat_sequence_reset(out, err);
+}
+
+enum remat_status remat_sequence_reset(struct remat_sequence *s, struct remat_error *err)
+{
+    int32_t n;
+    for (n = 0; n < s->model->nodes_count; n++) {
+        s->option[n] = s->model->nodes[n].option;
+        s->time_ns[n] = s->model->nodes[n].time_ns;
+        s->scratch[n] = (double)s->model->nodes[n].scratch_bytes;
+    }
+    return remat_sequence_load(s, s->stages, s->stages_count, err);
 }
 
 void remat_sequence_free(struct remat_sequence *s)

@@ -15,6 +15,8 @@ const struct remat_solver remat_solvers[] = {
     {"sqrt", "keeps what passes between segments of k blocks; the best k", remat_sqrt_solve, remat_sqrt_smallest},
     {"chain", "dynamic program over blocks, with options inside each; nested recomputation", remat_chain_solve,
      remat_chain_smallest},
+    {"search", "annealing over single runs, from the chain's answer, until a time or work limit or the proven bound",
+     remat_search_solve, remat_search_smallest},
     {NULL, NULL, NULL, NULL}};
 
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
@@ -110,14 +112,29 @@ static const char *peak_task(const struct remat_task_graph *graph, const struct 
     return task >= 0 ? graph->tasks[task].name : "(none)";
 }
 
+static void finish(struct remat_solving *solving)
+{
+    if (solving->release)
+        solving->release(solving->memo);
+}
+
 /* The last resort when placement wastes what the budget cannot spare: the smallest plan, or the reason why not. */
 static enum remat_status fall_back(struct remat_solving *solving, const struct remat_solver *solver,
                                    const struct remat_solve_options *options, int64_t started_ns,
                                    struct remat_plan *out, struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
+    struct remat_solving fresh = {.graph = graph};
     char asked[32], least[32];
+    enum remat_status status;
     REMAT_TRY(find_smallest(solving, solver, options, out, err));
+    if (out->arena_bytes <= options->budget_bytes)
+        return accept(graph, options->budget_bytes, started_ns, out, err);
+    /* Once more without what this solving has learnt: exactly as remat_solve_smallest() would. */
+    remat_plan_free(out);
+    status = find_smallest(&fresh, solver, options, out, err);
+    finish(&fresh);
+    REMAT_TRY(status);
     if (out->arena_bytes <= options->budget_bytes)
         return accept(graph, options->budget_bytes, started_ns, out, err);
     return remat_fail(err, REMAT_INFEASIBLE,
@@ -185,12 +202,6 @@ done:
     free(bounds);
     remat_closure_free(closure);
     return status;
-}
-
-static void finish(struct remat_solving *solving)
-{
-    if (solving->release)
-        solving->release(solving->memo);
 }
 
 enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,

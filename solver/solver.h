@@ -30,7 +30,7 @@ struct remat_solver {
                                   struct remat_schedule *out, struct remat_error *err);
 };
 
-/* All solvers, ended by a null name: keep-all, sqrt, chain. The default is "chain". */
+/* All solvers, ended by a null name: keep-all, sqrt, chain, search. The default is "chain". */
 extern const struct remat_solver remat_solvers[];
 REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const struct remat_solver **out,
                                                      struct remat_error *err);

@@ -188,7 +188,7 @@ static void test_names(void **state)
     struct remat_error err = {0};
     (void)state;
     assert_int_equal(remat_solver_find("gurobi", &found, &err), REMAT_USAGE);
-    assert_string_equal(err.message, "unknown solver 'gurobi'; the solvers are: keep-all, sqrt, chain");
+    assert_string_equal(err.message, "unknown solver 'gurobi'; the solvers are: keep-all, sqrt, chain, search");
 }
 
 int main(void)

@@ -1,0 +1,321 @@
+/* The search: what the simpler methods know, then walks over sequences (solver/anneal.h) within a limit of time or
+ * work. One preparation, and every plan found, serves the budgets that follow. */
+#include "solver/anneal.h"
+#include "solver/closure_bound.h"
+#include "solver/methods.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Work limits are counted in proposals, per stage of graphs up to a size; larger ones take longer for each. */
+enum { PROPOSALS = 300, FLOOR_PROPOSALS = 150, SMALL = 100, LARGE = 400, FLOOR_STEPS = 10, MOST_KNOWN = 64 };
+
+/* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
+struct leg {
+    double until, hot;
+    bool fresh;
+};
+static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
+                                  {0.80, 0.1, false}, {0.90, 0.2, false}, {1.00, 0.05, false}};
+static const double COLD = 0.01, RETRY_SHARE = 0.2, RETRY_WITHIN = 0.9, FLOOR_TOLERANCE = 0.002, STRICT = 1000;
+
+/* A schedule found before. */
+struct known {
+    struct remat_schedule schedule;
+    int64_t peak_bytes, cost_ns;
+};
+
+struct search {
+    const struct remat_task_graph *graph;
+    struct remat_model model;
+    struct remat_sequence sequence;
+    struct remat_mover mover;
+    struct remat_solving chain;
+    struct remat_closure *closure;
+    struct known known[MOST_KNOWN];
+    int32_t known_count;
+    int64_t last_budget;
+};
+
+static void free_search(void *memo)
+{
+    struct search *search = memo;
+    int32_t k;
+    if (search->chain.release)
+        search->chain.release(search->chain.memo);
+    for (k = 0; k < search->known_count; k++)
+        remat_schedule_free(&search->known[k].schedule);
+    remat_closure_free(search->closure);
+    remat_mover_free(&search->mover);
+    remat_sequence_free(&search->sequence);
+    remat_model_free(&search->model);
+    free(search);
+}
+
+static enum remat_status search_of(struct remat_solving *solving, const struct remat_solve_options *options,
+                                   struct search **out, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = solving->graph;
+    struct search *search = solving->memo;
+    *out = search;
+    if (search)
+        return REMAT_OK;
+    REMAT_TRY(REMAT_ALLOC(search, 1, err));
+    *out = solving->memo = search;
+    solving->release = free_search;
+    search->graph = search->chain.graph = graph;
+    REMAT_TRY(remat_closure_make(graph, &search->closure, err));
+    REMAT_TRY(remat_model_of_graph(graph, &search->model, err));
+    REMAT_TRY(remat_sequence_init(&search->sequence, &search->model, graph, graph->order, graph->order_count, err));
+    return remat_mover_init(&search->mover, &search->sequence, options->seed, err);
+}
+
+static enum remat_status copy_schedule(const struct remat_schedule *from, struct remat_schedule *out,
+                                       struct remat_error *err)
+{
+    int32_t r;
+    memset(out, 0, sizeof *out);
+    for (r = 0; r < from->count; r++)
+        REMAT_TRY(remat_schedule_push(out, from->runs[r].task, from->runs[r].option, err));
+    return REMAT_OK;
+}
+
+static bool dominates(int64_t peak, int64_t cost, const struct known *other)
+{
+    return peak <= other->peak_bytes && cost <= other->cost_ns;
+}
+
+/* Remembers a schedule unless a known one is as good; forgets those it beats. */
+static enum remat_status remember(struct search *search, const struct remat_incumbent *found, struct remat_error *err)
+{
+    struct known fresh = {.peak_bytes = found->peak_bytes, .cost_ns = found->cost_ns};
+    int32_t k, kept = 0;
+    for (k = 0; k < search->known_count; k++)
+        if (dominates(search->known[k].peak_bytes, search->known[k].cost_ns, &fresh))
+            return REMAT_OK;
+    for (k = 0; k < search->known_count; k++)
+        if (dominates(fresh.peak_bytes, fresh.cost_ns, &search->known[k]))
+            remat_schedule_free(&search->known[k].schedule);
+        else
+            search->known[kept++] = search->known[k];
+    search->known_count = kept;
+    if (kept == MOST_KNOWN)
+        return REMAT_OK;
+    REMAT_TRY(copy_schedule(&found->schedule, &fresh.schedule, err));
+    search->known[search->known_count++] = fresh;
+    return REMAT_OK;
+}
+
+/* Offers what another method answered; REMAT_INFEASIBLE is no answer. Takes *schedule. */
+static enum remat_status offer_answer(const struct search *search, enum remat_status status, int64_t budget,
+                                      struct remat_schedule *schedule, struct remat_incumbent *best,
+                                      struct remat_error *err)
+{
+    if (status == REMAT_OK)
+        return remat_incumbent_offer(search->graph, best, budget, schedule, err);
+    remat_schedule_free(schedule);
+    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
+}
+
+/* Keep-all if it fits, else the chain method's answer and what earlier searches found. */
+static enum remat_status offer_starts(struct search *search, const struct remat_solve_options *options,
+                                      struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    int64_t budget = options->budget_bytes;
+    int32_t k;
+    enum remat_status status = remat_chain_solve(&search->chain, options, &schedule, err);
+    REMAT_TRY(offer_answer(search, status, budget, &schedule, best, err));
+    for (k = 0; k < search->known_count; k++) {
+        if (search->known[k].peak_bytes > budget)
+            continue;
+        status = copy_schedule(&search->known[k].schedule, &schedule, err);
+        REMAT_TRY(offer_answer(search, status, budget, &schedule, best, err));
+    }
+    return REMAT_OK;
+}
+
+/* Puts a schedule into the sequence. */
+static enum remat_status load_schedule(struct search *search, const struct remat_schedule *schedule,
+                                       struct remat_error *err)
+{
+    struct remat_sequence *s = &search->sequence;
+    int32_t *nodes, r;
+    enum remat_status status;
+    REMAT_TRY(REMAT_ALLOC(nodes, schedule->count, err));
+    for (r = 0; r < schedule->count; r++)
+        nodes[r] = schedule->runs[r].task; /* the whole graph's nodes are its tasks */
+    status = remat_sequence_load(s, nodes, schedule->count, err);
+    free(nodes);
+    for (r = 0; r < schedule->count && status == REMAT_OK; r++)
+        if (s->option[schedule->runs[r].task] != schedule->runs[r].option)
+            status = remat_sequence_set_option(s, schedule->runs[r].task, schedule->runs[r].option, err);
+    remat_sequence_commit(s);
+    return status;
+}
+
+static int64_t work_of(const struct search *search, int64_t proposals_per_stage)
+{
+    int32_t stages = search->graph->order_count;
+    return proposals_per_stage * (SMALL + (stages < LARGE ? stages : LARGE));
+}
+
+/* Walks from what is in the sequence until something fits; the price of memory is so high that little else counts.
+ * With a time limit it takes one part of it in `part`. */
+static enum remat_status walk_down(struct search *search, double budget, const struct remat_solve_options *options,
+                                   int32_t part, struct remat_best *best, struct remat_error *err)
+{
+    struct remat_anneal anneal = {.mover = &search->mover,
+                                  .budget_bytes = budget,
+                                  .hot = 2 * search->graph->order_count, /* so much does a datum's overflow weigh */
+                                  .cold = 0.02 * search->graph->order_count,
+                                  .proposals = work_of(search, FLOOR_PROPOSALS),
+                                  .enough_ns = INT64_MAX,
+                                  .price_factor = STRICT,
+                                  .best = best};
+    if (options->time_limit_seconds > 0)
+        anneal.deadline = remat_now_seconds() + options->time_limit_seconds / part;
+    return remat_anneal(&anneal, err);
+}
+
+/* All legs. `seconds` 0: by work alone. `share` of the limit for a search that continues another. */
+static enum remat_status walk_legs(struct search *search, double budget, double seconds, double share,
+                                   int64_t enough_ns, struct remat_best *best, struct remat_error *err)
+{
+    double started = remat_now_seconds(), done = 0;
+    int64_t work = (int64_t)(share * (double)work_of(search, PROPOSALS));
+    size_t k;
+    for (k = 0; k < sizeof legs / sizeof *legs; k++) {
+        struct remat_anneal anneal = {.mover = &search->mover,
+                                      .budget_bytes = budget,
+                                      .hot = legs[k].hot,
+                                      .cold = COLD,
+                                      .proposals = (int64_t)((legs[k].until - done) * (double)work),
+                                      .enough_ns = enough_ns,
+                                      .price_factor = 1,
+                                      .best = best};
+        if (seconds > 0)
+            anneal.deadline = started + legs[k].until * share * seconds;
+        done = legs[k].until;
+        if (best->found && !legs[k].fresh)
+            REMAT_TRY(remat_best_restore(best, &search->sequence, err));
+        else
+            REMAT_TRY(remat_sequence_reset(&search->sequence, err));
+        REMAT_TRY(remat_anneal(&anneal, err));
+        if (best->found && best->cost_ns <= enough_ns)
+            break;
+    }
+    return REMAT_OK;
+}
+
+static enum remat_status offer_best(struct search *search, int64_t budget, const struct remat_best *found,
+                                    struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    if (!found->found)
+        return REMAT_OK;
+    REMAT_TRY(remat_best_restore(found, &search->sequence, err));
+    REMAT_TRY(remat_sequence_schedule(&search->sequence, &schedule, err));
+    return remat_incumbent_offer(search->graph, best, budget, &schedule, err);
+}
+
+/* Improves on what is known, if anything, until the bound proves it best. */
+static enum remat_status improve(struct search *search, const struct remat_solve_options *options,
+                                 struct remat_incumbent *best, struct remat_error *err)
+{
+    int64_t budget = options->budget_bytes;
+    struct remat_best found = {0};
+    struct remat_bound bound;
+    double share = budget <= search->last_budget && budget > RETRY_WITHIN * (double)search->last_budget && best->found
+                       ? RETRY_SHARE
+                       : 1;
+    enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
+    if (status != REMAT_OK || bound.infeasible)
+        return status;
+    search->last_budget = budget;
+    if (best->found) {
+        REMAT_TRY(load_schedule(search, &best->schedule, err));
+        status = remat_best_offer(&found, &search->sequence, err);
+    } else {
+        REMAT_TRY(remat_sequence_reset(&search->sequence, err));
+        status = walk_down(search, (double)budget, options, 4, &found, err);
+    }
+    if (status == REMAT_OK && !(found.found && found.cost_ns <= bound.lower_bound_ns))
+        status =
+            walk_legs(search, (double)budget, options->time_limit_seconds, share, bound.lower_bound_ns, &found, err);
+    if (status == REMAT_OK)
+        status = offer_best(search, budget, &found, best, err);
+    remat_best_free(&found);
+    return status;
+}
+
+/* Halves the way between a peak that is known and one that is impossible, until little is between them. */
+static enum remat_status lower_peak(struct search *search, const struct remat_solve_options *options,
+                                    struct remat_incumbent *best, struct remat_error *err)
+{
+    int32_t task;
+    int64_t low = remat_closure_least_bytes(search->closure, &task);
+    int32_t k;
+    for (k = 0; k < FLOOR_STEPS && (double)(best->peak_bytes - low) > FLOOR_TOLERANCE * (double)best->peak_bytes; k++) {
+        int64_t target = low + (best->peak_bytes - low) / 2;
+        struct remat_best found = {0};
+        enum remat_status status = load_schedule(search, &best->schedule, err);
+        if (status == REMAT_OK)
+            status = walk_down(search, (double)target, options, 2 * FLOOR_STEPS, &found, err);
+        if (status == REMAT_OK && !found.found)
+            low = target;
+        if (status == REMAT_OK)
+            status = offer_best(search, 0, &found, best, err);
+        remat_best_free(&found);
+        REMAT_TRY(status);
+    }
+    return REMAT_OK;
+}
+
+enum remat_status remat_search_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
+                                        struct remat_schedule *out, struct remat_error *err)
+{
+    struct remat_solve_options asked = *options;
+    struct remat_incumbent best = {0};
+    struct remat_schedule schedule = {0};
+    struct search *search;
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(search_of(solving, options, &search, err));
+    status = remat_chain_smallest(&search->chain, options, &schedule, err);
+    REMAT_TRY_GOTO(offer_answer(search, status, 0, &schedule, &best, err), done);
+    REMAT_TRY_GOTO(lower_peak(search, options, &best, err), done);
+    REMAT_TRY_GOTO(remember(search, &best, err), done);
+    asked.budget_bytes = best.peak_bytes;
+    REMAT_TRY_GOTO(improve(search, &asked, &best, err), done);
+    status = remember(search, &best, err);
+done:
+    *out = best.schedule;
+    return status;
+}
+
+enum remat_status remat_search_solve(struct remat_solving *solving, const struct remat_solve_options *options,
+                                     struct remat_schedule *out, struct remat_error *err)
+{
+    struct remat_solve_options asked = *options;
+    struct remat_incumbent best = {0};
+    struct remat_schedule smallest = {0};
+    struct search *search;
+    enum remat_status status;
+    memset(out, 0, sizeof *out);
+    asked.budget_bytes = options->budget_bytes > 0 ? options->budget_bytes : 1;
+    REMAT_TRY(search_of(solving, options, &search, err));
+    REMAT_TRY_GOTO(offer_starts(search, &asked, &best, err), done);
+    REMAT_TRY_GOTO(improve(search, &asked, &best, err), done);
+    if (best.found) {
+        status = remember(search, &best, err);
+    } else {
+        status = remat_search_smallest(solving, &asked, &smallest, err);
+        if (status == REMAT_OK)
+            status = remat_report_infeasible(search->graph, "search", asked.budget_bytes, &smallest, err);
+        remat_schedule_free(&smallest);
+    }
+done:
+    *out = best.schedule;
+    return status;
+}
