@@ -34,17 +34,23 @@ static void close_table(struct report_html *html)
 
 static const double MIB = 1048576.0;
 
+/* Ends the row of what did not run. */
+static void failure_cells(struct report_html *html, int32_t columns, const char *status, const char *message)
+{
+    report_html_raw(html, "<td class=\"message\" colspan=\"%d\">", columns);
+    report_html_text(html, status);
+    report_html_raw(html, ": ");
+    report_html_text(html, message);
+    report_html_raw(html, "</td></tr>\n");
+}
+
 static void point_row(struct report_html *html, const struct report_point *point)
 {
     report_html_raw(html, "<tr>");
     text_cell(html, point->solver);
     number_cell(html, point->budget_bytes / MIB, 2);
     if (!point->ok) {
-        report_html_raw(html, "<td class=\"message\" colspan=\"9\">");
-        report_html_text(html, point->status);
-        report_html_raw(html, ": ");
-        report_html_text(html, point->message);
-        report_html_raw(html, "</td></tr>\n");
+        failure_cells(html, 9, point->status, point->message);
         return;
     }
     number_cell(html, point->planned_peak_bytes / MIB, 2);
@@ -101,11 +107,7 @@ static void batch_row(struct report_html *html, const struct report_batch *point
     report_html_raw(html, "<tr>");
     number_cell(html, point->batch, 0);
     if (!point->ok) {
-        report_html_raw(html, "<td class=\"message\" colspan=\"6\">");
-        report_html_text(html, point->status);
-        report_html_raw(html, ": ");
-        report_html_text(html, point->message);
-        report_html_raw(html, "</td></tr>\n");
+        failure_cells(html, 6, point->status, point->message);
         return;
     }
     number_cell(html, point->planned_peak_bytes / MIB, 2);

@@ -86,6 +86,28 @@ static bool supports(struct remat_device *device, const struct remat_kernel_spec
     return spec->inputs[0].dtype == REMAT_F32;
 }
 
+/* Where one (sequence, head) begins: in [B,T,3C], in [B,T,C] and in [B,H,T]. */
+struct place {
+    int64_t wide, narrow, rows;
+};
+
+static void for_each_head(const struct attention *a, const struct remat_kernel_args *args,
+                          void (*run)(const struct attention *a, const struct remat_kernel_args *args,
+                                      const struct place *place, unsigned char *scratch))
+{
+    int64_t items = a->batch * a->heads;
+    int32_t threads = a->device->threads;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int32_t t = 0; t < threads; t++) {
+        unsigned char *scratch = (unsigned char *)args->scratch + t * a->thread_bytes;
+        for (int64_t item = items * t / threads; item < items * (t + 1) / threads; item++) {
+            int64_t row = item / a->heads * a->length, column = item % a->heads * a->head_width;
+            struct place place = {row * 3 * a->width + column, row * a->width + column, item * a->length};
+            run(a, args, &place, scratch);
+        }
+    }
+}
+
 /* --- forward ----------------------------------------------------------------------------------------------------- */
 
 static void forward_block(const struct attention *a, const float *qkv, float *o, float *lse, int64_t first,
@@ -103,26 +125,21 @@ static void forward_block(const struct attention *a, const float *qkv, float *o,
     remat_gemm_run(a->device, &product, scores, qkv + 2 * a->width, o + first * a->width, gemm_scratch_memory, 1);
 }
 
+static void forward_head(const struct attention *a, const struct remat_kernel_args *args, const struct place *place,
+                         unsigned char *scratch)
+{
+    const float *qkv = (const float *)args->inputs[0] + place->wide;
+    float *o = (float *)args->outputs[0] + place->narrow, *lse = (float *)args->outputs[1] + place->rows;
+    for (int64_t first = 0; first < a->length; first += BLOCK)
+        forward_block(a, qkv, o, lse, first, scratch);
+}
+
 static enum remat_status run_forward(const void *state, const struct remat_kernel_spec *spec,
                                      const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const struct attention *a = state;
-    int64_t items = a->batch * a->heads;
-    int32_t threads = a->device->threads;
     (void)spec;
     (void)err;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int32_t t = 0; t < threads; t++) {
-        unsigned char *scratch = (unsigned char *)args->scratch + t * a->thread_bytes;
-        for (int64_t item = items * t / threads; item < items * (t + 1) / threads; item++) {
-            int64_t b = item / a->heads, h = item % a->heads;
-            const float *qkv = (const float *)args->inputs[0] + b * a->length * 3 * a->width + h * a->head_width;
-            float *o = (float *)args->outputs[0] + b * a->length * a->width + h * a->head_width;
-            float *lse = (float *)args->outputs[1] + item * a->length;
-            for (int64_t first = 0; first < a->length; first += BLOCK)
-                forward_block(a, qkv, o, lse, first, scratch);
-        }
-    }
+    for_each_head(state, args, forward_head);
     return REMAT_OK;
 }
 
@@ -166,28 +183,23 @@ static void clear_key_gradients(const struct attention *a, float *dqkv)
     }
 }
 
+static void backward_head(const struct attention *a, const struct remat_kernel_args *args, const struct place *place,
+                          unsigned char *scratch)
+{
+    struct head head = {(const float *)args->inputs[0] + place->wide, (const float *)args->inputs[1] + place->narrow,
+                        (const float *)args->inputs[2] + place->rows, (const float *)args->inputs[3] + place->narrow,
+                        (float *)args->outputs[0] + place->wide};
+    clear_key_gradients(a, head.dqkv);
+    for (int64_t first = 0; first < a->length; first += BLOCK)
+        backward_block(a, &head, first, scratch);
+}
+
 static enum remat_status run_backward(const void *state, const struct remat_kernel_spec *spec,
                                       const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const struct attention *a = state;
-    int64_t items = a->batch * a->heads;
-    int32_t threads = a->device->threads;
     (void)spec;
     (void)err;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int32_t t = 0; t < threads; t++) {
-        unsigned char *scratch = (unsigned char *)args->scratch + t * a->thread_bytes;
-        for (int64_t item = items * t / threads; item < items * (t + 1) / threads; item++) {
-            int64_t b = item / a->heads, column = item % a->heads * a->head_width;
-            int64_t wide = b * a->length * 3 * a->width + column, narrow = b * a->length * a->width + column;
-            struct head head = {(const float *)args->inputs[0] + wide, (const float *)args->inputs[1] + narrow,
-                                (const float *)args->inputs[2] + item * a->length,
-                                (const float *)args->inputs[3] + narrow, (float *)args->outputs[0] + wide};
-            clear_key_gradients(a, head.dqkv);
-            for (int64_t first = 0; first < a->length; first += BLOCK)
-                backward_block(a, &head, first, scratch);
-        }
-    }
+    for_each_head(state, args, backward_head);
     return REMAT_OK;
 }
 

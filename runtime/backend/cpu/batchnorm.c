@@ -61,6 +61,18 @@ static struct remat_batchnorm_rows rows_make(const struct workspace *work, const
                                          .level = work->vectors[5]};
 }
 
+/* Rows of a forward pass; what is added is input `residual`. */
+static struct remat_batchnorm_rows forward_rows(const struct workspace *work, const struct remat_kernel_spec *spec,
+                                                const struct remat_kernel_args *args, int residual)
+{
+    struct remat_batchnorm_rows rows = rows_make(work, spec);
+    rows.x = args->inputs[0];
+    rows.z = spec->attr.residual ? args->inputs[residual] : NULL;
+    rows.out = args->outputs[0];
+    rows.stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
+    return rows;
+}
+
 static const float *shifted(const float *pointer, int64_t by)
 {
     return pointer ? pointer + by : NULL;
@@ -172,12 +184,8 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
     const struct remat_device *device = state;
     const struct remat_batchnorm_kernels *kernels = REMAT_SIMD_TABLE(device, remat_batchnorm_kernels);
     struct workspace work = workspace_make(device, spec, args->scratch);
-    struct remat_batchnorm_rows rows = rows_make(&work, spec);
+    struct remat_batchnorm_rows rows = forward_rows(&work, spec, args, 1);
     (void)err;
-    rows.x = args->inputs[0];
-    rows.z = spec->attr.residual ? args->inputs[1] : NULL;
-    rows.out = args->outputs[0];
-    rows.stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     sum_parts(&work, &rows, kernels->statistics);
     finish_statistics(&work, spec, args);
     fill_normalisation(&work, args->outputs[1], args->outputs[2], args->cells[0], args->cells[1]);
@@ -190,12 +198,8 @@ static enum remat_status apply(const void *state, const struct remat_kernel_spec
 {
     const struct remat_device *device = state;
     struct workspace work = workspace_make(device, spec, args->scratch);
-    struct remat_batchnorm_rows rows = rows_make(&work, spec);
+    struct remat_batchnorm_rows rows = forward_rows(&work, spec, args, 3);
     (void)err;
-    rows.x = args->inputs[0];
-    rows.z = spec->attr.residual ? args->inputs[3] : NULL;
-    rows.out = args->outputs[0];
-    rows.stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     fill_normalisation(&work, args->inputs[1], args->inputs[2], args->cells[0], args->cells[1]);
     write_parts(&work, &rows, REMAT_SIMD_TABLE(device, remat_batchnorm_kernels)->apply);
     return REMAT_OK;
@@ -219,12 +223,8 @@ static enum remat_status evaluate(const void *state, const struct remat_kernel_s
 {
     const struct remat_device *device = state;
     struct workspace work = workspace_make(device, spec, args->scratch);
-    struct remat_batchnorm_rows rows = rows_make(&work, spec);
+    struct remat_batchnorm_rows rows = forward_rows(&work, spec, args, 1);
     (void)err;
-    rows.x = args->inputs[0];
-    rows.z = spec->attr.residual ? args->inputs[1] : NULL;
-    rows.out = args->outputs[0];
-    rows.stream = remat_streams(&spec->outputs[0], args->outputs[0], args);
     fill_running(&work, spec, args);
     write_parts(&work, &rows, REMAT_SIMD_TABLE(device, remat_batchnorm_kernels)->apply);
     return REMAT_OK;
