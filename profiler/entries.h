@@ -1,9 +1,9 @@
 /* The distinct things to time: (signature, option) pairs of a task graph, identical tasks once.
  *
  * Of several steps the middle half by whole time counts: an entry is the mean over those steps and over the tasks that
- * share the signature. So the entries add up to a typical step, and a disturbed step does not count. Entries learnt from
- * a second plan are scaled to the speed of the first by what both ran. The spread is half the interquartile range over
- * all samples. */
+ * share the signature. So the entries add up to a typical step, and a disturbed step does not count. Entries learnt
+ * from a second plan are scaled to the speed of the first by what both ran. The spread is half the interquartile range
+ * over all samples. */
 #ifndef REMAT_PROFILER_ENTRIES_H
 #define REMAT_PROFILER_ENTRIES_H
 

@@ -1,5 +1,6 @@
 # Sourced by check and bench: runs items one by one, each with its own result file, which is written at once; items that have one are
-# skipped. REMAT_OUT: where results go. REMAT_BIN: the folder of remat and of the test programs. An item fails if its command does.
+# skipped. REMAT_OUT: where results go. REMAT_ARCHIVE: a tarball of them, made anew after each item (for machines that give back few
+# files). REMAT_BIN: the folder of remat and of the test programs. An item fails if its command does.
 set -u
 out=${REMAT_OUT:-bench/results}
 bin=${REMAT_BIN:?}
@@ -41,5 +42,6 @@ item() {
     } >"$file.part"
     mv "$file.part" "$file"
     rm -f "$log" "$json"
+    [ -z "${REMAT_ARCHIVE:-}" ] || tar -C "$out" -czf "$REMAT_ARCHIVE" .
     echo "$status  $name  ${seconds} s"
 }

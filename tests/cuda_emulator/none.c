@@ -22,6 +22,11 @@ void remat_cuda_libraries_describe(const struct remat_device *device, char *text
     snprintf(text, (size_t)capacity, "own kernels");
 }
 
+void remat_cuda_libraries_found(char *text, int capacity)
+{
+    remat_cuda_libraries_describe(NULL, text, capacity);
+}
+
 const struct remat_op_impl *const remat_cuda_table[] = {
 #define X(name) &name,
     REMAT_CUDA_OWN_IMPLS(X)

@@ -73,8 +73,12 @@ static enum remat_status open_device(const struct remat_device_config *config, s
                                      struct remat_error *err)
 {
     enum remat_status status;
+    char libraries[96];
     *out = NULL;
-    REMAT_TRY(find_gpu(config->ordinal, err));
+    if (find_gpu(config->ordinal, err) != REMAT_OK) {
+        remat_cuda_libraries_found(libraries, sizeof libraries);
+        return remat_error_prefix(err, "with %s", libraries);
+    }
     REMAT_TRY(REMAT_ALLOC(*out, 1, err));
     (*out)->ordinal = config->ordinal;
     (*out)->tf32 = config->tf32;

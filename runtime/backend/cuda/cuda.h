@@ -33,8 +33,9 @@ bool remat_cuda_supports_f32(struct remat_device *device, const struct remat_ker
 /* cuDNN and cuBLASLt on the device's stream; fills in device->libraries. */
 REMAT_MUST_CHECK enum remat_status remat_cuda_libraries_open(struct remat_device *device, struct remat_error *err);
 void remat_cuda_libraries_close(struct remat_device *device);
-/* "cuBLASLt 130101, cuDNN 91900"; also without a GPU, then of a device that is all zero. */
+/* "cuBLASLt 130100, cuDNN 91900", of an open device, and of what a search finds now, with or without a GPU. */
 void remat_cuda_libraries_describe(const struct remat_device *device, char *text, int capacity);
+void remat_cuda_libraries_found(char *text, int capacity);
 
 /* The table of a build: of all implementations, the preferred one of an op first; ended by NULL. */
 extern const struct remat_op_impl *const remat_cuda_table[];

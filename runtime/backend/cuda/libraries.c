@@ -181,9 +181,27 @@ void remat_cuda_libraries_close(struct remat_device *device)
     device->libraries = NULL;
 }
 
+static void describe(const struct remat_cublaslt *cublaslt, const struct remat_cudnn *cudnn, char *text, int capacity)
+{
+    int used = cublaslt->cublasLtGetVersion
+                   ? snprintf(text, (size_t)capacity, "cuBLASLt %zu, ", cublaslt->cublasLtGetVersion())
+                   : snprintf(text, (size_t)capacity, "no cuBLASLt, ");
+    if (cudnn->cudnnGetVersion)
+        snprintf(text + used, (size_t)(capacity - used), "cuDNN %zu", cudnn->cudnnGetVersion());
+    else
+        snprintf(text + used, (size_t)(capacity - used), "no cuDNN");
+}
+
 void remat_cuda_libraries_describe(const struct remat_device *device, char *text, int capacity)
 {
-    const struct remat_cuda_libraries *libraries = device->libraries;
-    snprintf(text, (size_t)capacity, "cuBLASLt %zu, cuDNN %zu", libraries->cublaslt.cublasLtGetVersion(),
-             libraries->cudnn.cudnnGetVersion());
+    describe(&device->libraries->cublaslt, &device->libraries->cudnn, text, capacity);
+}
+
+void remat_cuda_libraries_found(char *text, int capacity)
+{
+    struct remat_cublaslt cublaslt;
+    struct remat_cudnn cudnn;
+    load_cublaslt(&cublaslt);
+    load_cudnn(&cudnn);
+    describe(&cublaslt, &cudnn, text, capacity);
 }
