@@ -346,10 +346,12 @@ static enum remat_status publish(struct enumeration *e, struct remat_chain_block
     double bytes = (double)(e->block->input_bytes + e->block->output_bytes + 1), ns = (double)e->block->base_ns;
     for (k = 0; k < e->choices.count; k++)
         bytes = (double)e->choices.items[k].kept_bytes > bytes ? (double)e->choices.items[k].kept_bytes : bytes;
-    qsort(e->choices.items, (size_t)e->choices.count, sizeof *e->choices.items, by_kept);
+    if (e->choices.count > 0)
+        qsort(e->choices.items, (size_t)e->choices.count, sizeof *e->choices.items, by_kept);
     thin(&e->choices, MOST_CHOICES, bytes, ns, true);
     REMAT_TRY(mark_nested(e, bytes, ns));
-    qsort(e->lasts.items, (size_t)e->lasts.count, sizeof *e->lasts.items, by_cost);
+    if (e->lasts.count > 0)
+        qsort(e->lasts.items, (size_t)e->lasts.count, sizeof *e->lasts.items, by_cost);
     thin(&e->lasts, MOST_LASTS, bytes, ns, true);
     out->choices_count = e->choices.count;
     out->lasts_count = e->lasts.count;
