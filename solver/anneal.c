@@ -60,12 +60,13 @@ static double energy_of(const struct walk *w, const struct remat_overflow *overf
     return (double)w->s->cost_ns + w->price * overflow->bytes;
 }
 
-/* A third of the walk inside the budget: below that memory is too cheap. */
+/* A third of the walk inside the budget at first, nearly all at the end: below that memory is too cheap. */
 static void adapt_price(struct walk *w)
 {
-    if (w->fitting < PRICE_STEPS * 3 / 10)
+    double fitting = (double)w->fitting / PRICE_STEPS, wanted = 0.3 + 0.6 * w->progress * w->progress;
+    if (fitting < wanted)
         w->price *= 1.05;
-    else if (w->fitting > PRICE_STEPS * 4 / 10)
+    else if (fitting > wanted + 0.1)
         w->price /= 1.05;
     w->fitting = 0;
     w->energy = energy_of(w, &w->now);
@@ -109,7 +110,7 @@ enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
     for (t = 0; t < w.s->stages_count; t++)
         base += (double)w.s->time_ns[w.s->stages[t]];
     w.now = remat_sequence_overflow(w.s, a->budget_bytes);
-    w.price = a->price_factor * base / w.now.peak_bytes / 8;
+    w.price = a->price > 0 ? a->price : base / w.now.peak_bytes / 8;
     w.energy = energy_of(&w, &w.now);
     for (step = 0; a->deadline > 0 || step < a->proposals; step++) {
         if (step % COOLING_STEPS == 0)

@@ -18,9 +18,9 @@ struct remat_anneal {
     double budget_bytes;
     double hot, cold; /* temperatures relative to the mean time of a stage */
     int64_t proposals;
-    double deadline;     /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
-    int64_t enough_ns;   /* stops at this cost */
-    double price_factor; /* of the price at the beginning; it adapts */
+    double deadline;   /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
+    int64_t enough_ns; /* stops at this cost */
+    double price;      /* ns per byte of overflow at the beginning; it adapts. 0: some */
     struct remat_best *best;
 };
 

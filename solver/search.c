@@ -171,7 +171,7 @@ static enum remat_status walk_down(struct search *search, double budget, const s
                                   .cold = 0.02 * search->graph->order_count,
                                   .proposals = work_of(search, FLOOR_PROPOSALS),
                                   .enough_ns = INT64_MAX,
-                                  .price_factor = STRICT,
+                                  .price = STRICT * (double)search->sequence.cost_ns / budget,
                                   .best = best};
     if (options->time_limit_seconds > 0)
         anneal.deadline = remat_now_seconds() + options->time_limit_seconds / part;
@@ -180,9 +180,10 @@ static enum remat_status walk_down(struct search *search, double budget, const s
 
 /* All legs. `seconds` 0: by work alone. `share` of the limit for a search that continues another. */
 static enum remat_status walk_legs(struct search *search, double budget, double seconds, double share,
-                                   int64_t enough_ns, struct remat_best *best, struct remat_error *err)
+                                   const struct remat_bound *bound, struct remat_best *best, struct remat_error *err)
 {
-    double started = remat_now_seconds(), done = 0;
+    double started = remat_now_seconds(), done = 0, price = bound->price;
+    int64_t enough_ns = bound->lower_bound_ns;
     int64_t work = (int64_t)(share * (double)work_of(search, PROPOSALS));
     size_t k;
     for (k = 0; k < sizeof legs / sizeof *legs; k++) {
@@ -192,7 +193,7 @@ static enum remat_status walk_legs(struct search *search, double budget, double 
                                       .cold = COLD,
                                       .proposals = (int64_t)((legs[k].until - done) * (double)work),
                                       .enough_ns = enough_ns,
-                                      .price_factor = 1,
+                                      .price = price,
                                       .best = best};
         if (seconds > 0)
             anneal.deadline = started + legs[k].until * share * seconds;
@@ -241,8 +242,7 @@ static enum remat_status improve(struct search *search, const struct remat_solve
         status = walk_down(search, (double)budget, options, 4, &found, err);
     }
     if (status == REMAT_OK && !(found.found && found.cost_ns <= bound.lower_bound_ns))
-        status =
-            walk_legs(search, (double)budget, options->time_limit_seconds, share, bound.lower_bound_ns, &found, err);
+        status = walk_legs(search, (double)budget, options->time_limit_seconds, share, &bound, &found, err);
     if (status == REMAT_OK)
         status = offer_best(search, budget, &found, best, err);
     remat_best_free(&found);
