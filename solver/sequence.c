@@ -87,8 +87,14 @@ static void add_between(struct remat_sequence *s, int32_t from, int32_t to, doub
         return;
     }
     add_slots(s, first, remat_place_slot(a) + 1, s->stage[first].count, bytes);
-    for (t = first + 1; t < last; t++)
-        s->base[t] += bytes;
+    for (t = first + 1; t < last;)
+        if (t % REMAT_SEQUENCE_BLOCK == 0 && t + REMAT_SEQUENCE_BLOCK <= last) {
+            s->block_base[t / REMAT_SEQUENCE_BLOCK] += bytes;
+            t += REMAT_SEQUENCE_BLOCK;
+        } else {
+            s->block_dirty[t / REMAT_SEQUENCE_BLOCK] = true;
+            s->base[t++] += bytes;
+        }
     add_slots(s, last, 0, remat_place_slot(b), bytes);
 }
 
@@ -300,7 +306,7 @@ enum remat_status remat_sequence_undo(struct remat_sequence *s, int32_t count, s
     return REMAT_OK;
 }
 
-static void clean(struct remat_sequence *s)
+static void clean_stages(struct remat_sequence *s)
 {
     int32_t i, k;
     for (i = 0; i < s->dirty_count; i++) {
@@ -312,29 +318,65 @@ static void clean(struct remat_sequence *s)
         }
         s->highest[s->dirty[i]] = highest;
         s->is_dirty[s->dirty[i]] = false;
+        s->block_dirty[s->dirty[i] / REMAT_SEQUENCE_BLOCK] = true;
     }
     s->dirty_count = 0;
 }
 
+static int32_t block_end(const struct remat_sequence *s, int32_t block)
+{
+    int32_t end = (block + 1) * REMAT_SEQUENCE_BLOCK;
+    return end < s->stages_count ? end : s->stages_count;
+}
+
+/* The most bytes of a stage of the block. */
+static double block_peak(struct remat_sequence *s, int32_t block)
+{
+    int32_t t = block * REMAT_SEQUENCE_BLOCK, end = block_end(s, block);
+    if (s->block_dirty[block]) {
+        double most = s->base[t] + s->highest[t];
+        for (t++; t < end; t++)
+            most = s->base[t] + s->highest[t] > most ? s->base[t] + s->highest[t] : most;
+        s->block_most[block] = most;
+        s->block_dirty[block] = false;
+    }
+    return s->block_base[block] + s->block_most[block];
+}
+
+/* Sum of what its stages exceed `rest` by. */
+static double block_excess(const struct remat_sequence *s, int32_t block, double rest)
+{
+    int32_t t = block * REMAT_SEQUENCE_BLOCK, end = block_end(s, block);
+    double sum = 0;
+    for (rest -= s->block_base[block]; t < end; t++) {
+        double over = s->base[t] + s->highest[t] - rest;
+        sum += over > 0 ? over : 0;
+    }
+    return sum;
+}
+
 struct remat_overflow remat_sequence_overflow(struct remat_sequence *s, double budget_bytes)
 {
-    struct remat_overflow out = {0, -1, 0};
     double rest = budget_bytes - (double)s->model->fixed_bytes, sum = 0, most = -1;
-    int32_t t;
-    clean(s);
-    for (t = 0; t < s->stages_count; t++) {
-        double peak = s->base[t] + s->highest[t], over = peak - rest;
-        sum += over > 0 ? over : 0;
-        most = peak > most ? peak : most;
-    }
-    out.bytes = most > rest ? most - rest + SUM_SHARE * sum : 0;
-    out.peak_bytes = most + (double)s->model->fixed_bytes;
-    for (t = 0; t < s->stages_count; t++)
-        if (s->base[t] + s->highest[t] == most) {
-            out.stage = t;
-            break;
+    int32_t blocks = (s->stages_count + REMAT_SEQUENCE_BLOCK - 1) / REMAT_SEQUENCE_BLOCK, block, t, at = 0;
+    clean_stages(s);
+    for (block = 0; block < blocks; block++) {
+        double peak = block_peak(s, block);
+        if (peak > most) {
+            most = peak;
+            at = block;
         }
-    return out;
+        if (peak > rest)
+            sum += block_excess(s, block, rest);
+    }
+    for (t = at * REMAT_SEQUENCE_BLOCK; t + 1 < block_end(s, at);) {
+        if (s->base[t] + s->highest[t] >= s->block_most[at])
+            break;
+        t++;
+    }
+    return (struct remat_overflow){.bytes = most > rest ? most - rest + SUM_SHARE * sum : 0,
+                                   .peak_bytes = most + (double)s->model->fixed_bytes,
+                                   .stage = t};
 }
 
 bool remat_sequence_unread(const struct remat_sequence *s, int32_t run)

@@ -6,11 +6,14 @@
  * sequence: several repetitions between two first runs, in any order, earlier than needed, all are possible.
  *
  * A stage is a first run and the repetitions just before it; the first run is the last run of its stage. Live bytes are
- * the sum of a stage's part and a run's part, so that a lifetime across many stages changes by one addition a stage. */
+ * the sum of a part of a block of stages, a stage's part and a run's part, so that a lifetime across many stages
+ * changes by one addition a block. */
 #ifndef REMAT_SOLVER_SEQUENCE_H
 #define REMAT_SOLVER_SEQUENCE_H
 
 #include "solver/model.h"
+
+enum { REMAT_SEQUENCE_BLOCK = 32 };
 
 /* Runs are numbered; the first run of stage s is number s. `place` orders them: stage, then slot. */
 struct remat_sequence_run {
@@ -58,9 +61,10 @@ struct remat_sequence {
     int32_t runs_count, runs_capacity, *unused, unused_count, unused_capacity;
     int32_t *again, again_count, again_capacity; /* repetitions, in no order */
     struct remat_sequence_stage *stage;
-    double *base, *highest; /* per stage: bytes of all its runs, and the most that one of them has beside */
+    double *base, *highest;          /* per stage: bytes of all its runs, and the most that one of them has beside */
+    double *block_base, *block_most; /* per block of stages: bytes of all of them, and the most of one beside */
     int32_t *dirty, dirty_count;
-    bool *is_dirty;
+    bool *is_dirty, *block_dirty;
     struct remat_events *events;  /* per datum */
     int32_t *reads, *reads_begin; /* per node: its inputs, each once */
     double *made_bytes;           /* per node: of its outputs */

@@ -39,6 +39,9 @@ enum remat_status remat_sequence_init(struct remat_sequence *out, const struct r
     REMAT_TRY(REMAT_ALLOC(out->stage, stages_count, err));
     REMAT_TRY(REMAT_ALLOC(out->base, stages_count, err));
     REMAT_TRY(REMAT_ALLOC(out->highest, stages_count, err));
+    REMAT_TRY(REMAT_ALLOC(out->block_base, stages_count / REMAT_SEQUENCE_BLOCK + 1, err));
+    REMAT_TRY(REMAT_ALLOC(out->block_most, stages_count / REMAT_SEQUENCE_BLOCK + 1, err));
+    REMAT_TRY(REMAT_ALLOC(out->block_dirty, stages_count / REMAT_SEQUENCE_BLOCK + 1, err));
     REMAT_TRY(REMAT_ALLOC(out->dirty, stages_count, err));
     REMAT_TRY(REMAT_ALLOC(out->is_dirty, stages_count, err));
     REMAT_TRY(REMAT_ALLOC(out->events, model->data_count, err));
@@ -75,6 +78,9 @@ void remat_sequence_free(struct remat_sequence *s)
     free(s->stage);
     free(s->base);
     free(s->highest);
+    free(s->block_base);
+    free(s->block_most);
+    free(s->block_dirty);
     free(s->dirty);
     free(s->is_dirty);
     free(s->events);
@@ -155,6 +161,7 @@ static void clear(struct remat_sequence *s)
     for (i = 0; i < s->model->data_count; i++)
         s->events[i].count = 0;
     memset(s->base, 0, (size_t)s->stages_count * sizeof *s->base);
+    memset(s->block_base, 0, ((size_t)s->stages_count / REMAT_SEQUENCE_BLOCK + 1) * sizeof *s->block_base);
     s->runs_count = s->stages_count;
     s->unused_count = s->again_count = s->log_count = 0;
     s->cost_ns = 0;
