@@ -17,7 +17,7 @@ struct leg {
 };
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
                                   {0.80, 0.1, false}, {0.90, 0.2, false}, {1.00, 0.05, false}};
-static const double COLD = 0.01, RETRY_SHARE = 0.2, RETRY_WITHIN = 0.9, FLOOR_TOLERANCE = 0.002, STRICT = 1000;
+static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, FLOOR_TOLERANCE = 0.002, STRICT = 1000;
 
 /* A schedule found before. */
 struct known {
@@ -34,6 +34,7 @@ struct search {
     struct remat_closure *closure;
     struct known known[MOST_KNOWN];
     int32_t known_count;
+    struct remat_schedule last; /* the answer for last_budget */
     int64_t last_budget;
 };
 
@@ -45,6 +46,7 @@ static void free_search(void *memo)
         search->chain.release(search->chain.memo);
     for (k = 0; k < search->known_count; k++)
         remat_schedule_free(&search->known[k].schedule);
+    remat_schedule_free(&search->last);
     remat_closure_free(search->closure);
     remat_mover_free(&search->mover);
     remat_sequence_free(&search->sequence);
@@ -178,11 +180,12 @@ static enum remat_status walk_down(struct search *search, double budget, const s
     return remat_anneal(&anneal, err);
 }
 
-/* All legs. `seconds` 0: by work alone. `share` of the limit for a search that continues another. */
-static enum remat_status walk_legs(struct search *search, double budget, double seconds, double share,
+/* All legs. `seconds` 0: by work alone. A search `again` for a little less starts from the answer that was too large,
+ * and has less to do. */
+static enum remat_status walk_legs(struct search *search, double budget, double seconds, bool again,
                                    const struct remat_bound *bound, struct remat_best *best, struct remat_error *err)
 {
-    double started = remat_now_seconds(), done = 0, price = bound->price;
+    double started = remat_now_seconds(), done = 0, price = bound->price, share = again ? AGAIN_SHARE : 1;
     int64_t enough_ns = bound->lower_bound_ns;
     int64_t work = (int64_t)(share * (double)work_of(search, PROPOSALS));
     size_t k;
@@ -200,6 +203,8 @@ static enum remat_status walk_legs(struct search *search, double budget, double 
         done = legs[k].until;
         if (best->found && !legs[k].fresh)
             REMAT_TRY(remat_best_restore(best, &search->sequence, err));
+        else if (again)
+            REMAT_TRY(load_schedule(search, &search->last, err));
         else
             REMAT_TRY(remat_sequence_reset(&search->sequence, err));
         REMAT_TRY(remat_anneal(&anneal, err));
@@ -227,13 +232,11 @@ static enum remat_status improve(struct search *search, const struct remat_solve
     int64_t budget = options->budget_bytes;
     struct remat_best found = {0};
     struct remat_bound bound;
-    double share = budget <= search->last_budget && budget > RETRY_WITHIN * (double)search->last_budget && best->found
-                       ? RETRY_SHARE
-                       : 1;
+    bool again = search->last.count > 0 && budget <= search->last_budget &&
+                 (double)budget > AGAIN_WITHIN * (double)search->last_budget;
     enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
     if (status != REMAT_OK || bound.infeasible)
         return status;
-    search->last_budget = budget;
     if (best->found) {
         REMAT_TRY(load_schedule(search, &best->schedule, err));
         status = remat_best_offer(&found, &search->sequence, err);
@@ -242,7 +245,7 @@ static enum remat_status improve(struct search *search, const struct remat_solve
         status = walk_down(search, (double)budget, options, 4, &found, err);
     }
     if (status == REMAT_OK && !(found.found && found.cost_ns <= bound.lower_bound_ns))
-        status = walk_legs(search, (double)budget, options->time_limit_seconds, share, &bound, &found, err);
+        status = walk_legs(search, (double)budget, options->time_limit_seconds, again, &bound, &found, err);
     if (status == REMAT_OK)
         status = offer_best(search, budget, &found, best, err);
     remat_best_free(&found);
@@ -308,6 +311,9 @@ enum remat_status remat_search_solve(struct remat_solving *solving, const struct
     REMAT_TRY_GOTO(offer_starts(search, &asked, &best, err), done);
     REMAT_TRY_GOTO(improve(search, &asked, &best, err), done);
     if (best.found) {
+        remat_schedule_free(&search->last);
+        search->last_budget = asked.budget_bytes;
+        REMAT_TRY_GOTO(copy_schedule(&best.schedule, &search->last, err), done);
         status = remember(search, &best, err);
     } else {
         status = remat_search_smallest(solving, &asked, &smallest, err);

@@ -19,6 +19,7 @@ const struct remat_solver remat_solvers[] = {
      remat_search_solve, remat_search_smallest},
     {NULL, NULL, NULL, NULL}};
 
+static const double FALL_BACK_SHARE = 0.1;
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs. */
 enum { WIDE_GAP = 300, STRENGTHEN_PROGRAMS = 4, STRENGTHEN_COLUMNS = 3500 };
@@ -146,6 +147,15 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
                       (long long)out->arena_bytes, peak_task(graph, out));
 }
 
+/* What the next attempt may take of a limit: most of it the first, half of what is left each other. */
+static double share_of_limit(double limit_seconds, int32_t attempt, int64_t started_ns)
+{
+    double left = limit_seconds - 1e-9 * (double)(now_ns() - started_ns), least = 0.01 * limit_seconds;
+    if (attempt == 0 || limit_seconds <= 0)
+        return 0.9 * limit_seconds;
+    return left / 2 > least ? left / 2 : least;
+}
+
 /* A placement above the budget is answered by asking for a peak that is lower by as much. */
 static enum remat_status find_plan(struct remat_solving *solving, const struct remat_solver *solver,
                                    const struct remat_solve_options *options, struct remat_plan *out,
@@ -156,7 +166,9 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     int32_t attempt;
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
-        enum remat_status status = solver->solve(solving, &inner, &schedule, err);
+        enum remat_status status;
+        inner.time_limit_seconds = share_of_limit(options->time_limit_seconds, attempt, started);
+        status = solver->solve(solving, &inner, &schedule, err);
         if (status == REMAT_OK)
             status = place(solving->graph, solver, &schedule, out, err);
         remat_schedule_free(&schedule);
@@ -169,7 +181,9 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
         remat_plan_free(out);
     }
     remat_plan_free(out);
-    return fall_back(solving, solver, options, started, out, err);
+    inner = *options;
+    inner.time_limit_seconds *= FALL_BACK_SHARE;
+    return fall_back(solving, solver, &inner, started, out, err);
 }
 
 /* Gives each plan the proven lower bound of its budget; empty plans have none. */
@@ -228,6 +242,39 @@ enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, con
     return status == REMAT_OK ? certify(graph, &out->budget_bytes, 1, out, err) : status;
 }
 
+/* Uses the plan for a smaller budget where it is the faster one; *plan is replaced. */
+static enum remat_status inherit(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                                 const struct remat_plan *smaller, int64_t budget_bytes, struct remat_plan *plan,
+                                 struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    int64_t started = now_ns();
+    enum remat_status status;
+    if (smaller->instructions_count == 0 ||
+        (plan->instructions_count > 0 && plan->predicted_step_ns <= smaller->predicted_step_ns))
+        return REMAT_OK;
+    remat_plan_free(plan);
+    status = remat_plan_schedule(smaller, &schedule, err);
+    if (status == REMAT_OK)
+        status = place(graph, solver, &schedule, plan, err);
+    if (status == REMAT_OK)
+        status = accept(graph, budget_bytes, started, plan, err);
+    remat_schedule_free(&schedule);
+    return status;
+}
+
+/* The index of the budget that follows budgets[last] in ascending order, equal ones by index; last -1: the least. */
+static int32_t next_larger(const int64_t *budgets, int32_t count, int32_t last)
+{
+    int32_t best = -1, i;
+    for (i = 0; i < count; i++) {
+        bool after = last < 0 || budgets[i] > budgets[last] || (budgets[i] == budgets[last] && i > last);
+        if (after && (best < 0 || budgets[i] < budgets[best]))
+            best = i;
+    }
+    return best;
+}
+
 enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const struct remat_solver *solver,
                                     const struct remat_solve_options *options, const int64_t *budgets, int32_t count,
                                     struct remat_plan *plans, struct remat_error *err)
@@ -235,15 +282,20 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
     struct remat_solving solving = {.graph = graph};
     struct remat_solve_options inner = *options;
     enum remat_status status = REMAT_OK;
-    int32_t i;
+    int32_t i = -1, last, k;
     memset(plans, 0, (size_t)count * sizeof *plans);
-    for (i = 0; i < count && status == REMAT_OK; i++) {
+    /* In ascending order, so that plans for less serve those for more. */
+    for (k = 0; k < count && status == REMAT_OK; k++) {
+        last = i;
+        i = next_larger(budgets, count, last);
         inner.budget_bytes = budgets[i];
         status = find_plan(&solving, solver, &inner, &plans[i], err);
         if (status == REMAT_INFEASIBLE) {
             remat_plan_free(&plans[i]);
             status = REMAT_OK;
         }
+        if (status == REMAT_OK && last >= 0)
+            status = inherit(graph, solver, &plans[last], budgets[i], &plans[i], err);
     }
     finish(&solving);
     return status == REMAT_OK ? certify(graph, budgets, count, plans, err) : status;

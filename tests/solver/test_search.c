@@ -189,7 +189,7 @@ static void test_curve(void **state)
     int64_t budgets[POINTS], peak;
     int32_t k;
     (void)state;
-    chain_graph(&graph, 3, 64, 9);
+    chain_graph(&graph, 4, 64, 9);
     peak = keep_all_peak(&graph);
     for (k = 0; k < POINTS; k++)
         budgets[k] = peak * (POINTS - k) / POINTS;
