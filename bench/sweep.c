@@ -11,6 +11,8 @@
 #include <string.h>
 
 enum { MAX_STEPS = 64, MAX_COMMAND = 64, PATH_BYTES = 512 };
+/* What a method that is only planned beside the measured one may take a budget. */
+static const double BESIDE_SECONDS = 2;
 
 struct point {
     const struct remat_solver *solver;
@@ -144,6 +146,8 @@ static enum remat_status solve_and_measure(struct sweep *sweep, const struct poi
     struct remat_solve_options options = sweep->config->solve;
     char name[96], path[PATH_BYTES];
     options.budget_bytes = point->budget_bytes;
+    if (point->solver != sweep->config->solver && options.time_limit_seconds == 0)
+        options.time_limit_seconds = BESIDE_SECONDS;
     REMAT_TRY(remat_solve(&sweep->workload->graph, point->solver, &options, plan, err));
     describe_plan(sweep, plan, json);
     snprintf(name, sizeof name, "plans/%s-%lld.json", point->solver->name, (long long)point->budget_bytes);
