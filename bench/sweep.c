@@ -11,9 +11,6 @@
 #include <string.h>
 
 enum { MAX_STEPS = 64, MAX_COMMAND = 64, PATH_BYTES = 512 };
-/* What a method that is only planned beside the measured one may take a budget. */
-static const double BESIDE_SECONDS = 0.5;
-
 struct point {
     const struct remat_solver *solver;
     int64_t budget_bytes;
@@ -146,8 +143,6 @@ static enum remat_status solve_and_measure(struct sweep *sweep, const struct poi
     struct remat_solve_options options = sweep->config->solve;
     char name[96], path[PATH_BYTES];
     options.budget_bytes = point->budget_bytes;
-    if (point->solver != sweep->config->solver && options.time_limit_seconds == 0)
-        options.time_limit_seconds = BESIDE_SECONDS;
     REMAT_TRY(remat_solve(&sweep->workload->graph, point->solver, &options, plan, err));
     describe_plan(sweep, plan, json);
     snprintf(name, sizeof name, "plans/%s-%lld.json", point->solver->name, (long long)point->budget_bytes);
@@ -199,7 +194,7 @@ static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error 
     return remat_worker_step(&sweep->keep_all_worker, &ignored, err);
 }
 
-/* The measured solver at every budget, and the others planned beside it. */
+/* The measured solver at every budget, and the quick others planned beside it. */
 static void run_points(struct sweep *sweep, int64_t smallest_bytes)
 {
     const struct remat_sweep_config *config = sweep->config;
@@ -210,7 +205,7 @@ static void run_points(struct sweep *sweep, int64_t smallest_bytes)
         struct point point = {config->solver, i == last ? largest_bytes : budget, config->steps > 0};
         run_point(sweep, &point);
         for (const struct remat_solver *other = remat_solvers; other->name; other++)
-            if (other != config->solver && strcmp(other->name, "keep-all") != 0)
+            if (other != config->solver && strcmp(other->name, "keep-all") != 0 && !other->anytime)
                 run_point(sweep, &(struct point){other, point.budget_bytes, false});
     }
     for (int32_t i = 0; i < config->extra_count; i++)
@@ -325,7 +320,7 @@ enum remat_status remat_sweep(struct remat_workload *workload, const struct rema
     enum remat_status status;
     int32_t solvers = 0;
     for (const struct remat_solver *s = remat_solvers; s->name; s++)
-        solvers += strcmp(s->name, "keep-all") != 0;
+        solvers += s == config->solver || (strcmp(s->name, "keep-all") != 0 && !s->anytime);
     sweep.total = config->budgets * solvers + config->extra_count;
     if (config->budgets < 2 || config->steps < 0 || config->steps > MAX_STEPS) {
         json_decref(sweep.points);

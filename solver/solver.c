@@ -10,14 +10,15 @@
 #include <time.h>
 
 const struct remat_solver remat_solvers[] = {
-    {"keep-all", "keeps every value until its last use; recomputes nothing", remat_keep_all_solve,
+    {"keep-all", "keeps every value until its last use; recomputes nothing", false, remat_keep_all_solve,
      remat_keep_all_smallest},
-    {"sqrt", "keeps what passes between segments of k blocks; the best k", remat_sqrt_solve, remat_sqrt_smallest},
-    {"chain", "dynamic program over blocks, with options inside each; nested recomputation", remat_chain_solve,
+    {"sqrt", "keeps what passes between segments of k blocks; the best k", false, remat_sqrt_solve,
+     remat_sqrt_smallest},
+    {"chain", "dynamic program over blocks, with options inside each; nested recomputation", false, remat_chain_solve,
      remat_chain_smallest},
     {"search", "annealing over single runs, from the chain's answer, until a time or work limit or the proven bound",
-     remat_search_solve, remat_search_smallest},
-    {NULL, NULL, NULL, NULL}};
+     true, remat_search_solve, remat_search_smallest},
+    {NULL, NULL, false, NULL, NULL}};
 
 static const double FALL_BACK_SHARE = 0.1;
 enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };

@@ -21,6 +21,7 @@ struct remat_solving {
 
 struct remat_solver {
     const char *name, *summary;
+    bool anytime; /* improves for as long as it is given */
     /* Finds the fastest schedule whose live peak is within options->budget_bytes. REMAT_INFEASIBLE if the method knows
      * none; then the message names the smallest budget it can do and the task that sets it. */
     enum remat_status (*solve)(struct remat_solving *solving, const struct remat_solve_options *options,
