@@ -5,7 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { COOLING_STEPS = 16, PRICE_STEPS = 32 };
+enum { COOLING_STEPS = 16, PRICE_CHANGES = 200 }; /* proposals; a walk */
+static const double PRICE_FACTOR = 1.1;
 
 double remat_now_seconds(void)
 {
@@ -51,8 +52,9 @@ struct walk {
     struct remat_sequence *s;
     struct remat_overflow now;
     double energy, temperature, progress, started;
-    double price;    /* ns per byte of overflow */
-    int32_t fitting; /* of the last PRICE_STEPS */
+    double price;             /* ns per byte of overflow */
+    int32_t counted, fitting; /* states since the last change of the price, and those within the budget */
+    int32_t price_changes;
 };
 
 static double energy_of(const struct walk *w, const struct remat_overflow *overflow)
@@ -63,12 +65,13 @@ static double energy_of(const struct walk *w, const struct remat_overflow *overf
 /* A third of the walk inside the budget at first, nearly all at the end: below that memory is too cheap. */
 static void adapt_price(struct walk *w)
 {
-    double fitting = (double)w->fitting / PRICE_STEPS, wanted = 0.3 + 0.6 * w->progress * w->progress;
+    double fitting = (double)w->fitting / w->counted, wanted = 0.3 + 0.6 * w->progress * w->progress;
     if (fitting < wanted)
-        w->price *= 1.05;
+        w->price *= PRICE_FACTOR;
     else if (fitting > wanted + 0.1)
-        w->price /= 1.05;
-    w->fitting = 0;
+        w->price /= PRICE_FACTOR;
+    w->fitting = w->counted = 0;
+    w->price_changes = (int32_t)(w->progress * PRICE_CHANGES);
     w->energy = energy_of(w, &w->now);
 }
 
@@ -119,7 +122,8 @@ enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
             break;
         REMAT_TRY(propose(&w, err));
         w.fitting += w.now.bytes <= 0;
-        if (step % PRICE_STEPS == PRICE_STEPS - 1)
+        w.counted++;
+        if (w.progress * PRICE_CHANGES >= w.price_changes + 1)
             adapt_price(&w);
     }
     return REMAT_OK;
