@@ -21,7 +21,7 @@ const struct remat_solver remat_solvers[] = {
     {NULL, NULL, false, NULL, NULL}};
 
 static const double FALL_BACK_SHARE = 0.1;
-enum { PLACE_EFFORT = 8, PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
+enum { PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs. */
 enum { WIDE_GAP = 300, STRENGTHEN_PROGRAMS = 4, STRENGTHEN_COLUMNS = 3500 };
 
@@ -51,7 +51,7 @@ static int64_t now_ns(void)
 static enum remat_status place(const struct remat_task_graph *graph, const struct remat_solver *solver,
                                const struct remat_schedule *schedule, struct remat_plan *out, struct remat_error *err)
 {
-    REMAT_TRY(remat_plan_place(graph, schedule, PLACE_EFFORT, out, err));
+    REMAT_TRY(remat_plan_place(graph, schedule, REMAT_PLACE_EFFORT, out, err));
     snprintf(out->solver, sizeof out->solver, "%s", solver->name);
     return REMAT_OK;
 }
@@ -157,13 +157,14 @@ static double share_of_limit(double limit_seconds, int32_t attempt, int64_t star
     return left / 2 > least ? left / 2 : least;
 }
 
-/* A placement above the budget is answered by asking for a peak that is lower by as much. */
+/* A placement above the budget by `excess` is answered by the next schedule of lower peak: its placement may well fit.
+ * Each attempt asks for more of the excess, the last one for all. */
 static enum remat_status find_plan(struct remat_solving *solving, const struct remat_solver *solver,
                                    const struct remat_solve_options *options, struct remat_plan *out,
                                    struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
-    int64_t started = now_ns();
+    int64_t started = now_ns(), excess;
     int32_t attempt;
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
@@ -178,7 +179,8 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
         REMAT_TRY(status);
         if (out->arena_bytes <= options->budget_bytes)
             return accept(solving->graph, options->budget_bytes, started, out, err);
-        inner.budget_bytes = out->live_peak_bytes - (out->arena_bytes - options->budget_bytes);
+        excess = out->arena_bytes - options->budget_bytes;
+        inner.budget_bytes = out->live_peak_bytes - 1 - excess / PLACE_ATTEMPTS * (attempt + 1);
         remat_plan_free(out);
     }
     remat_plan_free(out);

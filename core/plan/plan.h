@@ -51,11 +51,11 @@ struct remat_plan {
 
 void remat_plan_free(struct remat_plan *plan);
 
-/* Effort of placing where nothing asks for more: enough for arena = live peak on nearly all training steps. */
+/* Effort of placing where nothing asks for less: enough for arena = live peak on training steps. */
 enum { REMAT_PLACE_EFFORT = 100 };
 
-/* Places a schedule: offsets by several orders of first and best fit, the best kept, improved until arena = live peak
- * or `effort` repackings are spent. Deterministic. Sets budget_bytes to none and lower_bound_ns and solve_ns to 0, for
+/* Places a schedule: offsets that reach arena = live peak, or come near it when `effort` tries are spent (pack.h).
+ * Deterministic. Sets budget_bytes to none and lower_bound_ns and solve_ns to 0, for
  * the solver to fill in. The caller frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_plan_place(const struct remat_task_graph *graph,
                                                     const struct remat_schedule *schedule, int32_t effort,
