@@ -10,6 +10,8 @@
 #include <string.h>
 
 enum { PATH_BYTES = 512, MAX_COMMAND = 64, MAX_STEPS = 64, GRID_POINTS = 12, MAX_BATCH = 1 << 20, MAX_SMALLEST = 64 };
+/* How good a plan must be: any tells whether a batch fits, a fair one how fast about it is. */
+static const double ANY_PLAN = 1e9, FAIR_PLAN = 0.01;
 
 struct search {
     const struct remat_workload_config *workload;
@@ -62,10 +64,11 @@ static void fit_times(const struct search *search, struct remat_task_graph *grap
 }
 
 /* Lowers the batch, fits its times (once two batches are profiled) and solves for what the memory bound leaves. */
-static enum remat_status solve_batch(const struct search *search, int64_t batch, bool profiled,
+static enum remat_status solve_batch(const struct search *search, int64_t batch, bool profiled, double gap,
                                      struct remat_workload *workload, struct remat_plan *plan, struct remat_error *err)
 {
     struct remat_solve_options options = search->config->solve;
+    options.gap = gap;
     REMAT_TRY(open_batch(search, batch, REMAT_TIMES_ROUGH, workload, err));
     if (profiled)
         fit_times(search, &workload->graph, batch);
@@ -96,12 +99,12 @@ static json_t *describe_point(int64_t batch, const struct remat_workload *worklo
 }
 
 /* Predicted samples a second; 0 if the batch does not fit. Records the point. */
-static enum remat_status try_batch(struct search *search, int64_t batch, double *samples_per_second,
+static enum remat_status try_batch(struct search *search, int64_t batch, double gap, double *samples_per_second,
                                    struct remat_error *err)
 {
     struct remat_workload workload;
     struct remat_plan plan = {0};
-    enum remat_status status = solve_batch(search, batch, true, &workload, &plan, err);
+    enum remat_status status = solve_batch(search, batch, true, gap, &workload, &plan, err);
     *samples_per_second = 0;
     if (status == REMAT_OK)
         *samples_per_second = 1e9 * (double)batch / (double)plan.predicted_step_ns;
@@ -127,7 +130,7 @@ static enum remat_status find_smallest(struct search *search, struct remat_error
     }
     REMAT_TRY(status);
     search->smallest_batch = batch;
-    status = solve_batch(search, batch, false, &workload, &plan, err);
+    status = solve_batch(search, batch, false, ANY_PLAN, &workload, &plan, err);
     remat_plan_free(&plan);
     remat_workload_close(&workload);
     if (status == REMAT_INFEASIBLE)
@@ -143,7 +146,7 @@ static enum remat_status find_largest(struct search *search, int64_t *out, struc
     double speed = 1;
     while (speed > 0 && fails <= MAX_BATCH) {
         tell(search, "does it fit?", fails, 0.5);
-        REMAT_TRY(try_batch(search, fails, &speed, err));
+        REMAT_TRY(try_batch(search, fails, ANY_PLAN, &speed, err));
         if (speed > 0) {
             fits = fails;
             fails *= 2;
@@ -152,7 +155,7 @@ static enum remat_status find_largest(struct search *search, int64_t *out, struc
     while (fails - fits > 1) {
         int64_t middle = fits + (fails - fits) / 2;
         tell(search, "does it fit?", middle, 0.6);
-        REMAT_TRY(try_batch(search, middle, &speed, err));
+        REMAT_TRY(try_batch(search, middle, ANY_PLAN, &speed, err));
         *(speed > 0 ? &fits : &fails) = middle;
     }
     *out = fits;
@@ -168,7 +171,7 @@ static enum remat_status find_best(struct search *search, int64_t largest, int64
     *out = largest;
     for (int64_t batch = first; batch <= largest; batch += step) {
         tell(search, "how fast?", batch, 0.7);
-        REMAT_TRY(try_batch(search, batch, &speed, err));
+        REMAT_TRY(try_batch(search, batch, FAIR_PLAN, &speed, err));
         if (speed > best_speed) {
             best_speed = speed;
             *out = batch;
@@ -222,7 +225,7 @@ static enum remat_status confirm(struct search *search, int64_t batch, double *s
     json_t *point = NULL;
     enum remat_status status;
     tell(search, "running", batch, 0.9);
-    REMAT_TRY_GOTO(solve_batch(search, batch, true, &workload, &plan, err), done);
+    REMAT_TRY_GOTO(solve_batch(search, batch, true, search->config->solve.gap, &workload, &plan, err), done);
     snprintf(path, sizeof path, "%s/plans/batch-%lld.json", search->config->folder, (long long)batch);
     REMAT_TRY_GOTO(remat_save_plan(path, &workload.graph, &plan, err), done);
     point = describe_point(batch, &workload, &plan, REMAT_OK, err);

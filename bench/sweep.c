@@ -4,6 +4,7 @@
 #include "bench/worker.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/size.h"
 #include "runtime/backend/memory.h"
 
 #include <stdio.h>
@@ -11,16 +12,20 @@
 #include <string.h>
 
 enum { MAX_STEPS = 64, MAX_COMMAND = 64, PATH_BYTES = 512 };
-struct point {
+/* The plans of one method, one for each budget; empty where it knows none. */
+struct curve {
     const struct remat_solver *solver;
-    int64_t budget_bytes;
-    bool measure;
+    struct remat_plan *plans, smallest;
 };
 
 struct sweep {
     struct remat_workload *workload;
     const struct remat_sweep_config *config;
     struct remat_plan keep_all;
+    struct curve *curves; /* the first is measured */
+    int32_t curves_count;
+    int64_t *budgets;
+    int32_t budgets_count;
     struct remat_worker keep_all_worker;
     bool interleaving;
     int64_t keep_all_ns; /* median of the keep-all steps so far */
@@ -137,34 +142,42 @@ static const char *status_text(enum remat_status status)
                                            : "error";
 }
 
-static enum remat_status solve_and_measure(struct sweep *sweep, const struct point *point, struct remat_plan *plan,
-                                           json_t *json, struct remat_error *err)
+static enum remat_status save_and_measure(struct sweep *sweep, const struct remat_plan *plan, bool measure,
+                                          json_t *json, struct remat_error *err)
 {
-    struct remat_solve_options options = sweep->config->solve;
     char name[96], path[PATH_BYTES];
-    options.budget_bytes = point->budget_bytes;
-    REMAT_TRY(remat_solve(&sweep->workload->graph, point->solver, &options, plan, err));
-    describe_plan(sweep, plan, json);
-    snprintf(name, sizeof name, "plans/%s-%lld.json", point->solver->name, (long long)point->budget_bytes);
+    snprintf(name, sizeof name, "plans/%s-%lld.json", plan->solver, (long long)plan->budget_bytes);
     snprintf(path, sizeof path, "%s/%s", sweep->config->folder, name);
     REMAT_TRY(remat_save_plan(path, &sweep->workload->graph, plan, err));
     json_object_set_new(json, "plan", json_string(name));
-    return point->measure ? measure_point(sweep, path, plan, json, err) : REMAT_OK;
+    return measure ? measure_point(sweep, path, plan, json, err) : REMAT_OK;
+}
+
+static enum remat_status use_plan(struct sweep *sweep, const struct curve *curve, int32_t at, json_t *json,
+                                  struct remat_error *err)
+{
+    const struct remat_plan *plan = &curve->plans[at];
+    char least[32];
+    if (plan->instructions_count == 0)
+        return remat_fail(err, REMAT_INFEASIBLE, "not feasible with solver %s, which needs at least %s (%lld bytes)",
+                          curve->solver->name, remat_size_format(curve->smallest.arena_bytes, least, sizeof least),
+                          (long long)curve->smallest.arena_bytes);
+    describe_plan(sweep, plan, json);
+    return save_and_measure(sweep, plan, curve == sweep->curves && sweep->config->steps > 0, json, err);
 }
 
 /* A point cut short by a stop is not recorded. */
-static void run_point(struct sweep *sweep, const struct point *point)
+static void run_point(struct sweep *sweep, const struct curve *curve, int32_t at)
 {
     struct remat_error err = {REMAT_OK, ""};
-    struct remat_plan plan = {0};
-    json_t *json =
-        json_pack("{s:s, s:I}", "solver", point->solver->name, "budget_bytes", (json_int_t)point->budget_bytes);
+    int64_t budget = sweep->budgets[at];
+    json_t *json = json_pack("{s:s, s:I}", "solver", curve->solver->name, "budget_bytes", (json_int_t)budget);
     char what[64];
     enum remat_status status = REMAT_INTERRUPTED;
-    snprintf(what, sizeof what, "%s at %.0f MiB", point->solver->name, (double)point->budget_bytes / (1 << 20));
+    snprintf(what, sizeof what, "%s at %.0f MiB", curve->solver->name, (double)budget / (1 << 20));
     tell(sweep, what);
     if (!asked_to_stop(sweep))
-        status = solve_and_measure(sweep, point, &plan, json, &err);
+        status = use_plan(sweep, curve, at, json, &err);
     json_object_set_new(json, "status", json_string(status_text(status)));
     if (status != REMAT_OK)
         json_object_set_new(json, "message", json_string(err.message));
@@ -173,7 +186,6 @@ static void run_point(struct sweep *sweep, const struct point *point)
         sweep->done++;
     }
     json_decref(json);
-    remat_plan_free(&plan);
 }
 
 /* Keep-all stays resident beside every point, so both must fit. */
@@ -194,22 +206,70 @@ static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error 
     return remat_worker_step(&sweep->keep_all_worker, &ignored, err);
 }
 
-/* The measured solver at every budget, and the quick others planned beside it. */
-static void run_points(struct sweep *sweep, int64_t smallest_bytes)
+/* From the smallest that the measured method can do to keep-all, then the absolute ones. */
+static enum remat_status list_budgets(struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_sweep_config *config = sweep->config;
-    int64_t largest_bytes = sweep->keep_all.arena_bytes;
-    int32_t last = config->budgets - 1;
-    for (int32_t i = 0; i < config->budgets; i++) {
-        int64_t budget = smallest_bytes + (int64_t)((double)(largest_bytes - smallest_bytes) * i / last);
-        struct point point = {config->solver, i == last ? largest_bytes : budget, config->steps > 0};
-        run_point(sweep, &point);
-        for (const struct remat_solver *other = remat_solvers; other->name; other++)
-            if (other != config->solver && strcmp(other->name, "keep-all") != 0 && !other->anytime)
-                run_point(sweep, &(struct point){other, point.budget_bytes, false});
+    int64_t smallest = sweep->curves[0].smallest.arena_bytes, largest = sweep->keep_all.arena_bytes;
+    int32_t last = config->budgets - 1, i;
+    sweep->budgets_count = config->budgets + config->extra_count;
+    REMAT_TRY(REMAT_ALLOC(sweep->budgets, sweep->budgets_count, err));
+    for (i = 0; i < last; i++)
+        sweep->budgets[i] = smallest + (int64_t)((double)(largest - smallest) * i / last);
+    sweep->budgets[last] = largest;
+    for (i = 0; i < config->extra_count; i++)
+        sweep->budgets[config->budgets + i] = config->extra_budgets[i];
+    return REMAT_OK;
+}
+
+/* The measured method, and beside it the quick others. */
+static enum remat_status choose_methods(struct sweep *sweep, struct remat_error *err)
+{
+    const struct remat_solver *other;
+    int32_t count = 0;
+    for (other = remat_solvers; other->name; other++)
+        count++;
+    REMAT_TRY(REMAT_ALLOC(sweep->curves, count + 1, err));
+    sweep->curves[sweep->curves_count++].solver = sweep->config->solver;
+    for (other = remat_solvers; other->name; other++)
+        if (other != sweep->config->solver && strcmp(other->name, "keep-all") != 0 && !other->anytime)
+            sweep->curves[sweep->curves_count++].solver = other;
+    return REMAT_OK;
+}
+
+static enum remat_status plan_curves(struct sweep *sweep, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = &sweep->workload->graph;
+    struct remat_solve_options options = sweep->config->solve;
+    int32_t k;
+    options.budget_bytes = INT64_MAX;
+    options.stop = sweep->config->stop;
+    REMAT_TRY(choose_methods(sweep, err));
+    for (k = 0; k < sweep->curves_count; k++) {
+        struct curve *curve = &sweep->curves[k];
+        tell(sweep, curve->solver->name);
+        REMAT_TRY(remat_solve_smallest(graph, curve->solver, &options, &curve->smallest, err));
+        if (k == 0)
+            REMAT_TRY(list_budgets(sweep, err));
+        REMAT_TRY(REMAT_ALLOC(curve->plans, sweep->budgets_count, err));
+        REMAT_TRY(
+            remat_solve_curve(graph, curve->solver, &options, sweep->budgets, sweep->budgets_count, curve->plans, err));
     }
-    for (int32_t i = 0; i < config->extra_count; i++)
-        run_point(sweep, &(struct point){config->solver, config->extra_budgets[i], config->steps > 0});
+    sweep->total = sweep->curves_count * sweep->budgets_count;
+    return REMAT_OK;
+}
+
+static void free_curves(struct sweep *sweep)
+{
+    for (int32_t k = 0; k < sweep->curves_count; k++) {
+        struct curve *curve = &sweep->curves[k];
+        for (int32_t i = 0; curve->plans && i < sweep->budgets_count; i++)
+            remat_plan_free(&curve->plans[i]);
+        free(curve->plans);
+        remat_plan_free(&curve->smallest);
+    }
+    free(sweep->curves);
+    free(sweep->budgets);
 }
 
 static void csv_number(FILE *file, const json_t *point, const char *key)
@@ -262,7 +322,7 @@ static enum remat_status write_csv(const struct sweep *sweep, struct remat_error
     return status;
 }
 
-static enum remat_status write_results(const struct sweep *sweep, int64_t smallest_bytes, struct remat_error *err)
+static enum remat_status write_results(const struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_task_graph *graph = &sweep->workload->graph;
     json_t *json = remat_results_header("remat-sweep", sweep->workload, sweep->config->command);
@@ -271,7 +331,7 @@ static enum remat_status write_results(const struct sweep *sweep, int64_t smalle
     json_object_set_new(json, "base_time_ns", json_integer(remat_task_graph_base_time_ns(graph)));
     json_object_set_new(json, "measured_times", json_boolean(graph->measured));
     json_object_set_new(json, "keep_all_peak_bytes", json_integer(sweep->keep_all.arena_bytes));
-    json_object_set_new(json, "smallest_peak_bytes", json_integer(smallest_bytes));
+    json_object_set_new(json, "smallest_peak_bytes", json_integer(sweep->curves[0].smallest.arena_bytes));
     json_object_set(json, "points", sweep->points);
     snprintf(path, sizeof path, "%s/sweep.json", sweep->config->folder);
     status = remat_json_save(path, json, err);
@@ -279,24 +339,28 @@ static enum remat_status write_results(const struct sweep *sweep, int64_t smalle
     return status == REMAT_OK ? write_csv(sweep, err) : status;
 }
 
+/* Results are written after each budget: what was measured outlives a crash. */
+static enum remat_status run_points(struct sweep *sweep, struct remat_error *err)
+{
+    for (int32_t i = 0; i < sweep->budgets_count; i++) {
+        for (int32_t k = 0; k < sweep->curves_count; k++)
+            run_point(sweep, &sweep->curves[k], i);
+        REMAT_TRY(write_results(sweep, err));
+    }
+    return REMAT_OK;
+}
+
 static enum remat_status run_sweep(struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_task_graph *graph = &sweep->workload->graph;
     struct remat_solve_options options = sweep->config->solve;
-    struct remat_plan smallest = {0};
     const struct remat_solver *keep_all;
-    int64_t smallest_bytes;
-    enum remat_status status;
     options.budget_bytes = INT64_MAX;
     REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
     REMAT_TRY(remat_solve(graph, keep_all, &options, &sweep->keep_all, err));
-    status = remat_solve_smallest(graph, sweep->config->solver, &options, &smallest, err);
-    smallest_bytes = smallest.arena_bytes;
-    remat_plan_free(&smallest);
-    REMAT_TRY(status);
+    REMAT_TRY(plan_curves(sweep, err));
     REMAT_TRY(start_keep_all(sweep, err));
-    run_points(sweep, smallest_bytes);
-    return write_results(sweep, smallest_bytes, err);
+    return run_points(sweep, err);
 }
 
 static enum remat_status save_profile(const struct sweep *sweep, struct remat_error *err)
@@ -316,22 +380,18 @@ static enum remat_status save_profile(const struct sweep *sweep, struct remat_er
 enum remat_status remat_sweep(struct remat_workload *workload, const struct remat_sweep_config *config,
                               struct remat_error *err)
 {
-    struct sweep sweep = {.workload = workload, .config = config, .points = json_array(), .total = 1};
+    struct sweep sweep = {.workload = workload, .config = config, .total = 1};
     enum remat_status status;
-    int32_t solvers = 0;
-    for (const struct remat_solver *s = remat_solvers; s->name; s++)
-        solvers += s == config->solver || (strcmp(s->name, "keep-all") != 0 && !s->anytime);
-    sweep.total = config->budgets * solvers + config->extra_count;
-    if (config->budgets < 2 || config->steps < 0 || config->steps > MAX_STEPS) {
-        json_decref(sweep.points);
+    if (config->budgets < 2 || config->steps < 0 || config->steps > MAX_STEPS)
         return remat_fail(err, REMAT_USAGE, "sweep: expected at least 2 budgets and at most %d steps", MAX_STEPS);
-    }
+    sweep.points = json_array();
     status = save_profile(&sweep, err);
     if (status == REMAT_OK)
         status = run_sweep(&sweep, err);
     if (sweep.interleaving && remat_worker_end(&sweep.keep_all_worker, NULL, NULL) != REMAT_OK)
         status = status == REMAT_OK ? REMAT_FAILED : status;
     remat_plan_free(&sweep.keep_all);
+    free_curves(&sweep);
     json_decref(sweep.points);
     if (status == REMAT_OK && asked_to_stop(&sweep))
         return remat_fail(err, REMAT_INTERRUPTED, "stopped after %d of %d points, which %s/sweep.json holds",

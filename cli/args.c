@@ -34,13 +34,14 @@ static const struct option options[] = {
     {"seed", "N", "seed of all random numbers (1)", INTEGER, AT(seed), 0, 9e15},
     {"budget", "SIZE", "bound on the arena: 512MiB, 4GiB, or 40% of keep-all's", SIZE, AT(budget), 0, 0},
     {"memory", "SIZE", "bound on parameters, optimizer state and arena together", SIZE, AT(memory), 0, 0},
-    {"solver", "NAME", "keep-all, sqrt, chain, search (chain)", TEXT, AT(solver), 0, 0},
+    {"solver", "NAME", "keep-all, sqrt, chain, search (search)", TEXT, AT(solver), 0, 0},
     {"profile", "FILE", "use this profile instead of measuring", TEXT, AT(profile), 0, 0},
     {"graph", "FILE", "solve a graph in the remat-graph format", TEXT, AT(graph), 0, 0},
     {"schedule", "FILE", "also write the schedule as C and F lines", TEXT, AT(schedule), 0, 0},
     {"plan", "FILE", "run this plan instead of solving", TEXT, AT(plan), 0, 0},
     {"time-limit", "S", "seconds that the solver may take (its own limit of work)", REAL, AT(time_limit_seconds), 0,
      1e6},
+    {"gap", "PERCENT", "good enough: so much above the proven bound (0.1)", REAL, AT(gap_percent), 0, 100},
     {"curve", NULL, "also solve 15 budgets from the smallest to keep-all", FLAG, AT(curve), 0, 0},
     {"analytic", NULL, "estimate times from the roofline instead of measuring", FLAG, AT(analytic), 0, 0},
     {"refresh", NULL, "measure again what the cache has", FLAG, AT(refresh), 0, 0},
@@ -182,6 +183,7 @@ enum remat_status cli_parse(const struct cli_command *command, int argc, char **
     out->momentum = out->learning_rate = out->weight_decay = out->gamma = out->smoothing = out->warmup_epochs = -1;
     out->min_rate = out->max_norm = -1;
     out->seed = 1;
+    out->gap_percent = 0.1;
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "-h") == 0 || strncmp(argv[i], "--", 2) == 0) {
             REMAT_TRY(parse_option(command, argc, argv, &i, out, err));

@@ -26,7 +26,7 @@ struct cli_args {
     struct remat_size budget, memory;
     bool budget_given, memory_given;
     const char *solver, *profile, *graph, *schedule, *cache, *plan;
-    double time_limit_seconds;
+    double time_limit_seconds, gap_percent;
     bool curve, analytic, refresh;
     /* training */
     const char *data, *recipe, *optimizer, *lr_schedule, *milestones, *checkpoint, *url, *level;

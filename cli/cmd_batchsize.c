@@ -23,6 +23,7 @@ static enum remat_status search(const struct cli_args *args, const struct remat_
     cli_describe_command("batchsize", command, text, sizeof text);
     config.solve.seed = (uint64_t)args->seed;
     config.solve.time_limit_seconds = args->time_limit_seconds;
+    config.solve.gap = args->gap_percent / 100;
     config.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
     REMAT_TRY(cli_solver(args, &config.solver, err));
     status = remat_batchsize(workload, &config, &result, err);
@@ -61,7 +62,7 @@ const struct cli_command cli_batchsize = {
     "Sizes are exact for every batch; times are fitted through two profiled batches. The winners are then run.\n"
     "--memory bounds parameters, optimizer state and arena together.\n\n"
     "example:\n  remat batchsize resnet152 --image 64 --memory 8GiB -o out/batch\n",
-    "output memory steps solver time-limit image seq classes stem layers width heads vocab dropout refresh "
+    "output memory steps solver time-limit gap image seq classes stem layers width heads vocab dropout refresh "
     "cache " CLI_DEVICE_OPTIONS " " CLI_STEP_OPTIONS,
     1,
     1,

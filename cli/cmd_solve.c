@@ -4,6 +4,7 @@
 #include "cli/common.h"
 #include "core/base/json.h"
 #include "core/plan/explain.h"
+#include "trainer/interrupt.h"
 
 #include <string.h>
 
@@ -91,16 +92,18 @@ static void print_summary(const struct remat_plan *plan)
 }
 
 static enum remat_status solve_curve(const struct cli_args *args, const struct remat_task_graph *graph,
-                                     const struct remat_solver *solver, struct remat_solve_options options, json_t *out,
+                                     const struct remat_solver *solver, struct remat_solve_options options,
                                      struct remat_error *err)
 {
+    json_t *points = json_array();
     struct remat_plan smallest = {0}, largest = {0}, plans[15] = {0};
     int64_t low, high, budgets[15];
     const struct remat_solver *keep_all;
     enum remat_status status;
     options.budget_bytes = INT64_MAX;
-    REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
-    status = remat_solve_smallest(graph, solver, &options, &smallest, err);
+    status = remat_solver_find("keep-all", &keep_all, err);
+    if (status == REMAT_OK)
+        status = remat_solve_smallest(graph, solver, &options, &smallest, err);
     if (status == REMAT_OK)
         status = remat_solve(graph, keep_all, &options, &largest, err);
     low = smallest.arena_bytes;
@@ -115,9 +118,12 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
         if (status == REMAT_OK && !args->json)
             print_summary(&plans[i]);
         if (status == REMAT_OK)
-            json_array_append_new(out, summary(&plans[i]));
+            json_array_append_new(points, summary(&plans[i]));
         remat_plan_free(&plans[i]);
     }
+    if (status == REMAT_OK && args->json)
+        return cli_print_json(points, err);
+    json_decref(points);
     return status;
 }
 
@@ -134,29 +140,33 @@ static enum remat_status report_plan(const struct cli_args *args, const struct r
     return REMAT_OK;
 }
 
+static enum remat_status solve(const struct cli_args *args, const struct remat_task_graph *graph,
+                               const struct remat_solver *solver, const struct remat_solve_options *options,
+                               struct remat_error *err)
+{
+    struct remat_plan plan = {0};
+    enum remat_status status = remat_solve(graph, solver, options, &plan, err);
+    if (status == REMAT_OK)
+        status = report_plan(args, graph, &plan, err);
+    remat_plan_free(&plan);
+    return status;
+}
+
 static enum remat_status run(const struct cli_args *args, struct remat_error *err)
 {
     struct remat_workload workload = {0};
-    struct remat_plan plan = {0};
     struct remat_solve_options options;
     const struct remat_solver *solver;
     enum remat_status status;
     REMAT_TRY_GOTO(cli_solver(args, &solver, err), done);
     REMAT_TRY_GOTO(open_graph(args, &workload, err), done);
     REMAT_TRY_GOTO(cli_solve_options(args, &workload.graph, &options, err), done);
-    if (args->curve) {
-        json_t *points = json_array();
-        status = solve_curve(args, &workload.graph, solver, options, points, err);
-        if (status == REMAT_OK && args->json)
-            status = cli_print_json(points, err);
-        else
-            json_decref(points);
-        goto done;
-    }
-    REMAT_TRY_GOTO(remat_solve(&workload.graph, solver, &options, &plan, err), done);
-    status = report_plan(args, &workload.graph, &plan, err);
+    if (solver->anytime)
+        options.stop = remat_interrupt_install();
+    status = args->curve ? solve_curve(args, &workload.graph, solver, options, err)
+                         : solve(args, &workload.graph, solver, &options, err);
+    remat_interrupt_remove();
 done:
-    remat_plan_free(&plan);
     remat_workload_close(&workload);
     return status;
 }
@@ -166,13 +176,14 @@ const struct cli_command cli_solve = {
     "MODEL|--profile FILE|--graph FILE [--budget SIZE] [-o PLAN.json]",
     "Finds the fastest plan that fits a budget",
     "The model is lowered for the device and its tasks are timed (or taken from the cache); the plan is placed\n"
-    "and verified. An infeasible budget is answered with the smallest feasible one and the task that sets it.\n\n"
+    "and verified. An infeasible budget is answered with the smallest feasible one and the task that sets it.\n"
+    "Ctrl-C ends a search with the best plan so far.\n\n"
     "examples:\n"
     "  remat solve resnet50 --batch 32 --budget 40% -o plan.json\n"
     "  remat solve gpt2-medium --analytic --curve\n"
     "  remat solve --graph unet.json --budget 5GiB --schedule unet.txt\n",
-    "budget memory solver time-limit profile graph schedule curve output json " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS
-    " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
+    "budget memory solver time-limit gap profile graph schedule curve output json " CLI_MODEL_OPTIONS
+    " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
     0,
     1,
     run};

@@ -94,8 +94,8 @@ const struct cli_command cli_sweep = {
     "1024.\n\n"
     "examples:\n  remat sweep resnet18 --batch 100 --image 32 -o out/sweep\n"
     "  remat sweep resnet50 --reference-budgets -o out/resnet50\n",
-    "output budgets steps solver time-limit reference-budgets no-interleave " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS
-    " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
+    "output budgets steps solver time-limit gap reference-budgets no-interleave " CLI_MODEL_OPTIONS
+    " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
     1,
     1,
     run};

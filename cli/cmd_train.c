@@ -97,6 +97,7 @@ static enum remat_status run_train(const struct cli_args *args, struct remat_err
     config.planning = (struct remat_planning){.budget = args->budget_given ? &args->budget : NULL,
                                               .solver = args->solver,
                                               .time_limit_seconds = args->time_limit_seconds,
+                                              .gap = args->gap_percent / 100,
                                               .seed = (uint64_t)args->seed};
     if (args->memory_given)
         config.planning.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
@@ -135,7 +136,8 @@ const struct cli_command cli_train = {
     "  remat train gpt2 --layers 4 --width 128 --heads 4 --seq 64 --data text.txt --recipe char --budget 60% -o "
     "out/text\n"
     "  remat train resnet18 --data data/cifar10 --resume -o out/cifar\n",
-    "data recipe budget memory solver time-limit plan optimizer lr lr-schedule milestones gamma warmup min-lr momentum "
+    "data recipe budget memory solver time-limit gap plan optimizer lr lr-schedule milestones gamma warmup min-lr "
+    "momentum "
     "nesterov weight-decay smoothing clip accumulate no-augment epochs steps save-every log-every keep-checkpoints "
     "resume "
     "output json " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS,

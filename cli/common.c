@@ -121,7 +121,7 @@ enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time
 
 enum remat_status cli_solver(const struct cli_args *args, const struct remat_solver **out, struct remat_error *err)
 {
-    return remat_solver_find(args->solver ? args->solver : "chain", out, err);
+    return remat_solver_find(args->solver, out, err);
 }
 
 enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_task_graph *graph,
@@ -130,6 +130,7 @@ enum remat_status cli_solve_options(const struct cli_args *args, const struct re
     struct remat_planning planning = {.budget = args->budget_given ? &args->budget : NULL};
     *out = (struct remat_solve_options){.budget_bytes = INT64_MAX,
                                         .time_limit_seconds = args->time_limit_seconds,
+                                        .gap = args->gap_percent / 100,
                                         .seed = (uint64_t)args->seed,
                                         .threads = args->threads ? (int32_t)args->threads : 1};
     if (args->memory_given)

@@ -83,6 +83,12 @@ static void cool(struct walk *w, int64_t step, double mean)
     w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
 }
 
+static bool is_over(const struct walk *w)
+{
+    const struct remat_anneal *a = w->a;
+    return w->progress >= 1 || (a->best->found && a->best->cost_ns <= a->enough_ns) || (a->stop && *a->stop);
+}
+
 static enum remat_status propose(struct walk *w, struct remat_error *err)
 {
     struct remat_anneal *a = w->a;
@@ -118,7 +124,7 @@ enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
     for (step = 0; a->deadline > 0 || step < a->proposals; step++) {
         if (step % COOLING_STEPS == 0)
             cool(&w, step, base / w.s->stages_count);
-        if (w.progress >= 1 || (a->best->found && a->best->cost_ns <= a->enough_ns))
+        if (is_over(&w))
             break;
         REMAT_TRY(propose(&w, err));
         w.fitting += w.now.bytes <= 0;

@@ -5,6 +5,8 @@
 
 #include "solver/moves.h"
 
+#include <signal.h>
+
 /* The best sequence found whose overflow is none. */
 struct remat_best {
     int32_t *nodes, count, capacity;
@@ -18,9 +20,10 @@ struct remat_anneal {
     double budget_bytes;
     double hot, cold; /* temperatures relative to the mean time of a stage */
     int64_t proposals;
-    double deadline;   /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
-    int64_t enough_ns; /* stops at this cost */
-    double price;      /* ns per byte of overflow at the beginning; it adapts. 0: some */
+    double deadline;                   /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
+    int64_t enough_ns;                 /* stops at this cost */
+    const volatile sig_atomic_t *stop; /* or once this is set; NULL = none */
+    double price;                      /* ns per byte of overflow at the beginning; it adapts. 0: some */
     struct remat_best *best;
 };
 

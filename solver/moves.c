@@ -24,6 +24,11 @@ int32_t remat_mover_pick(struct remat_mover *m, int32_t count)
     return (int32_t)((next_random(m) >> 32) * (uint64_t)count >> 32);
 }
 
+void remat_mover_seed(struct remat_mover *m, uint64_t seed)
+{
+    m->random = (seed + 1) * 0x9E3779B97F4A7C15u | 1;
+}
+
 enum remat_status remat_mover_init(struct remat_mover *m, struct remat_sequence *sequence, uint64_t seed,
                                    struct remat_error *err)
 {
@@ -32,7 +37,7 @@ enum remat_status remat_mover_init(struct remat_mover *m, struct remat_sequence 
     int32_t i;
     memset(m, 0, sizeof *m);
     m->sequence = sequence;
-    m->random = (seed + 1) * 0x9E3779B97F4A7C15u | 1;
+    remat_mover_seed(m, seed);
     m->cost_limit_ns = INT64_MAX;
     REMAT_TRY(REMAT_ALLOC(m->candidates, model->data_count, err));
     REMAT_TRY(REMAT_ALLOC(m->weights, model->data_count, err));

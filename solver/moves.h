@@ -22,6 +22,7 @@ struct remat_mover {
 REMAT_MUST_CHECK enum remat_status remat_mover_init(struct remat_mover *mover, struct remat_sequence *sequence,
                                                     uint64_t seed, struct remat_error *err);
 void remat_mover_free(struct remat_mover *mover);
+void remat_mover_seed(struct remat_mover *mover, uint64_t seed);
 
 /* Uniform in [0, 1), and in 0 .. count - 1. */
 double remat_mover_uniform(struct remat_mover *mover);

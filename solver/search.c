@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* Work limits are counted in proposals, per stage of graphs up to a size; larger ones take longer for each. */
-enum { PROPOSALS = 300, FLOOR_PROPOSALS = 150, SMALL = 100, LARGE = 400, FLOOR_STEPS = 10, MOST_KNOWN = 64 };
+enum { PROPOSALS = 300, FEASIBILITY_PROPOSALS = 150, FLOOR_PROPOSALS = 75, SMALL = 100, LARGE = 400 };
+enum { FLOOR_WALKS = 24, MOST_KNOWN = 64 };
 
 /* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
 struct leg {
@@ -17,7 +18,8 @@ struct leg {
 };
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
                                   {0.80, 0.1, false}, {0.90, 0.2, false}, {1.00, 0.05, false}};
-static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, FLOOR_TOLERANCE = 0.002, STRICT = 1000;
+static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, FIRST_STEP = 0.08, LAST_STEP = 0.005,
+                    STRICT = 1000;
 
 /* A schedule found before. */
 struct known {
@@ -36,6 +38,8 @@ struct search {
     int32_t known_count;
     struct remat_schedule last; /* the answer for last_budget */
     int64_t last_budget;
+    struct remat_incumbent smallest; /* the chain's, lowered once asked for */
+    bool lowered;
 };
 
 static void free_search(void *memo)
@@ -47,6 +51,7 @@ static void free_search(void *memo)
     for (k = 0; k < search->known_count; k++)
         remat_schedule_free(&search->known[k].schedule);
     remat_schedule_free(&search->last);
+    remat_schedule_free(&search->smallest.schedule);
     remat_closure_free(search->closure);
     remat_mover_free(&search->mover);
     remat_sequence_free(&search->sequence);
@@ -54,11 +59,24 @@ static void free_search(void *memo)
     free(search);
 }
 
+/* Offers what another method answered; REMAT_INFEASIBLE is no answer. Takes *schedule. */
+static enum remat_status offer_answer(const struct search *search, enum remat_status status, int64_t budget,
+                                      struct remat_schedule *schedule, struct remat_incumbent *best,
+                                      struct remat_error *err)
+{
+    if (status == REMAT_OK)
+        return remat_incumbent_offer(search->graph, best, budget, schedule, err);
+    remat_schedule_free(schedule);
+    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
+}
+
 static enum remat_status search_of(struct remat_solving *solving, const struct remat_solve_options *options,
                                    struct search **out, struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
     struct search *search = solving->memo;
+    struct remat_schedule schedule = {0};
+    enum remat_status status;
     *out = search;
     if (search)
         return REMAT_OK;
@@ -69,7 +87,9 @@ static enum remat_status search_of(struct remat_solving *solving, const struct r
     REMAT_TRY(remat_closure_make(graph, &search->closure, err));
     REMAT_TRY(remat_model_of_graph(graph, &search->model, err));
     REMAT_TRY(remat_sequence_init(&search->sequence, &search->model, graph, graph->order, graph->order_count, err));
-    return remat_mover_init(&search->mover, &search->sequence, options->seed, err);
+    REMAT_TRY(remat_mover_init(&search->mover, &search->sequence, options->seed, err));
+    status = remat_chain_smallest(&search->chain, options, &schedule, err);
+    return offer_answer(search, status, 0, &schedule, &search->smallest, err);
 }
 
 static enum remat_status copy_schedule(const struct remat_schedule *from, struct remat_schedule *out,
@@ -106,17 +126,6 @@ static enum remat_status remember(struct search *search, const struct remat_incu
     REMAT_TRY(copy_schedule(&found->schedule, &fresh.schedule, err));
     search->known[search->known_count++] = fresh;
     return REMAT_OK;
-}
-
-/* Offers what another method answered; REMAT_INFEASIBLE is no answer. Takes *schedule. */
-static enum remat_status offer_answer(const struct search *search, enum remat_status status, int64_t budget,
-                                      struct remat_schedule *schedule, struct remat_incumbent *best,
-                                      struct remat_error *err)
-{
-    if (status == REMAT_OK)
-        return remat_incumbent_offer(search->graph, best, budget, schedule, err);
-    remat_schedule_free(schedule);
-    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
 }
 
 /* Keep-all if it fits, else the chain method's answer and what earlier searches found. */
@@ -163,39 +172,41 @@ static int64_t work_of(const struct search *search, int64_t proposals_per_stage)
 }
 
 /* Walks from what is in the sequence until something fits; the price of memory is so high that little else counts.
- * With a time limit it takes one part of it in `part`. */
-static enum remat_status walk_down(struct search *search, double budget, const struct remat_solve_options *options,
-                                   int32_t part, struct remat_best *best, struct remat_error *err)
+ * `seconds` 0: limited by work alone. */
+static enum remat_status walk_down(struct search *search, double budget, int64_t proposals, double seconds,
+                                   const volatile sig_atomic_t *stop, struct remat_best *best, struct remat_error *err)
 {
     struct remat_anneal anneal = {.mover = &search->mover,
                                   .budget_bytes = budget,
                                   .hot = 2 * search->graph->order_count, /* so much does a datum's overflow weigh */
                                   .cold = 0.02 * search->graph->order_count,
-                                  .proposals = work_of(search, FLOOR_PROPOSALS),
+                                  .proposals = work_of(search, proposals),
                                   .enough_ns = INT64_MAX,
+                                  .stop = stop,
                                   .price = STRICT * (double)search->sequence.cost_ns / budget,
                                   .best = best};
-    if (options->time_limit_seconds > 0)
-        anneal.deadline = remat_now_seconds() + options->time_limit_seconds / part;
+    if (seconds > 0)
+        anneal.deadline = remat_now_seconds() + seconds;
     return remat_anneal(&anneal, err);
 }
 
-/* All legs. `seconds` 0: by work alone. A search `again` for a little less starts from the answer that was too large,
+/* All legs. A search `again` for a little less starts from the answer that was too large,
  * and has less to do. */
-static enum remat_status walk_legs(struct search *search, double budget, double seconds, bool again,
-                                   const struct remat_bound *bound, struct remat_best *best, struct remat_error *err)
+static enum remat_status walk_legs(struct search *search, const struct remat_solve_options *options, bool again,
+                                   double price, int64_t enough_ns, struct remat_best *best, struct remat_error *err)
 {
-    double started = remat_now_seconds(), done = 0, price = bound->price, share = again ? AGAIN_SHARE : 1;
-    int64_t enough_ns = bound->lower_bound_ns;
+    double started = remat_now_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
+    double seconds = options->time_limit_seconds;
     int64_t work = (int64_t)(share * (double)work_of(search, PROPOSALS));
     size_t k;
     for (k = 0; k < sizeof legs / sizeof *legs; k++) {
         struct remat_anneal anneal = {.mover = &search->mover,
-                                      .budget_bytes = budget,
+                                      .budget_bytes = (double)options->budget_bytes,
                                       .hot = legs[k].hot,
                                       .cold = COLD,
                                       .proposals = (int64_t)((legs[k].until - done) * (double)work),
                                       .enough_ns = enough_ns,
+                                      .stop = options->stop,
                                       .price = price,
                                       .best = best};
         if (seconds > 0)
@@ -225,11 +236,11 @@ static enum remat_status offer_best(struct search *search, int64_t budget, const
     return remat_incumbent_offer(search->graph, best, budget, &schedule, err);
 }
 
-/* Improves on what is known, if anything, until the bound proves it best. */
+/* Improves on what is known, if anything, until the bound proves it good enough. */
 static enum remat_status improve(struct search *search, const struct remat_solve_options *options,
                                  struct remat_incumbent *best, struct remat_error *err)
 {
-    int64_t budget = options->budget_bytes;
+    int64_t budget = options->budget_bytes, enough_ns;
     struct remat_best found = {0};
     struct remat_bound bound;
     bool again = search->last.count > 0 && budget <= search->last_budget &&
@@ -237,36 +248,41 @@ static enum remat_status improve(struct search *search, const struct remat_solve
     enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
     if (status != REMAT_OK || bound.infeasible)
         return status;
+    enough_ns = (int64_t)((1 + options->gap) * (double)bound.lower_bound_ns);
     if (best->found) {
         REMAT_TRY(load_schedule(search, &best->schedule, err));
         status = remat_best_offer(&found, &search->sequence, err);
     } else {
         REMAT_TRY(remat_sequence_reset(&search->sequence, err));
-        status = walk_down(search, (double)budget, options, 4, &found, err);
+        status = walk_down(search, (double)budget, FEASIBILITY_PROPOSALS, options->time_limit_seconds / 4,
+                           options->stop, &found, err);
     }
-    if (status == REMAT_OK && !(found.found && found.cost_ns <= bound.lower_bound_ns))
-        status = walk_legs(search, (double)budget, options->time_limit_seconds, again, &bound, &found, err);
+    if (status == REMAT_OK && !(found.found && found.cost_ns <= enough_ns))
+        status = walk_legs(search, options, again, bound.price, enough_ns, &found, err);
     if (status == REMAT_OK)
         status = offer_best(search, budget, &found, best, err);
     remat_best_free(&found);
     return status;
 }
 
-/* Halves the way between a peak that is known and one that is impossible, until little is between them. */
+/* Asks for less by a share that is halved whenever a walk fails. */
 static enum remat_status lower_peak(struct search *search, const struct remat_solve_options *options,
-                                    struct remat_incumbent *best, struct remat_error *err)
+                                    struct remat_error *err)
 {
-    int32_t task;
-    int64_t low = remat_closure_least_bytes(search->closure, &task);
-    int32_t k;
-    for (k = 0; k < FLOOR_STEPS && (double)(best->peak_bytes - low) > FLOOR_TOLERANCE * (double)best->peak_bytes; k++) {
-        int64_t target = low + (best->peak_bytes - low) / 2;
+    struct remat_incumbent *best = &search->smallest;
+    double share = FIRST_STEP, seconds = options->time_limit_seconds / FLOOR_WALKS;
+    int32_t task, k;
+    int64_t least = remat_closure_least_bytes(search->closure, &task);
+    for (k = 0; k < FLOOR_WALKS && share > LAST_STEP && best->peak_bytes > least; k++) {
+        double target = (1 - share) * (double)best->peak_bytes;
         struct remat_best found = {0};
         enum remat_status status = load_schedule(search, &best->schedule, err);
+        if (target < (double)least)
+            target = (double)least;
         if (status == REMAT_OK)
-            status = walk_down(search, (double)target, options, 2 * FLOOR_STEPS, &found, err);
+            status = walk_down(search, target, FLOOR_PROPOSALS, seconds, options->stop, &found, err);
         if (status == REMAT_OK && !found.found)
-            low = target;
+            share /= 2;
         if (status == REMAT_OK)
             status = offer_best(search, 0, &found, best, err);
         remat_best_free(&found);
@@ -275,26 +291,20 @@ static enum remat_status lower_peak(struct search *search, const struct remat_so
     return REMAT_OK;
 }
 
+/* The same answer whatever was solved before: a budget of this size is feasible to every solving. */
 enum remat_status remat_search_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
                                         struct remat_schedule *out, struct remat_error *err)
 {
-    struct remat_solve_options asked = *options;
-    struct remat_incumbent best = {0};
-    struct remat_schedule schedule = {0};
     struct search *search;
-    enum remat_status status;
     memset(out, 0, sizeof *out);
     REMAT_TRY(search_of(solving, options, &search, err));
-    status = remat_chain_smallest(&search->chain, options, &schedule, err);
-    REMAT_TRY_GOTO(offer_answer(search, status, 0, &schedule, &best, err), done);
-    REMAT_TRY_GOTO(lower_peak(search, options, &best, err), done);
-    REMAT_TRY_GOTO(remember(search, &best, err), done);
-    asked.budget_bytes = best.peak_bytes;
-    REMAT_TRY_GOTO(improve(search, &asked, &best, err), done);
-    status = remember(search, &best, err);
-done:
-    *out = best.schedule;
-    return status;
+    if (!search->lowered) {
+        remat_mover_seed(&search->mover, options->seed);
+        REMAT_TRY(lower_peak(search, options, err));
+        REMAT_TRY(remember(search, &search->smallest, err));
+        search->lowered = true;
+    }
+    return copy_schedule(&search->smallest.schedule, out, err);
 }
 
 enum remat_status remat_search_solve(struct remat_solving *solving, const struct remat_solve_options *options,

@@ -21,7 +21,9 @@ const struct remat_solver remat_solvers[] = {
     {NULL, NULL, false, NULL, NULL}};
 
 static const double FALL_BACK_SHARE = 0.1;
-enum { PLACE_ATTEMPTS = 8, SMALLER_ATTEMPTS = 3 };
+enum {
+    PLACE_ATTEMPTS = 8,
+};
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs. */
 enum { WIDE_GAP = 300, STRENGTHEN_PROGRAMS = 4, STRENGTHEN_COLUMNS = 3500 };
 
@@ -30,6 +32,7 @@ enum remat_status remat_solver_find(const char *name, const struct remat_solver 
     char names[256] = "";
     const struct remat_solver *solver;
     *out = NULL;
+    name = name ? name : "search";
     for (solver = remat_solvers; solver->name; solver++) {
         size_t used = strlen(names);
         if (strcmp(solver->name, name) == 0) {
@@ -64,44 +67,15 @@ static enum remat_status accept(const struct remat_task_graph *graph, int64_t bu
     return remat_plan_verify(graph, plan, err);
 }
 
-/* Solves for a budget and keeps the plan if its arena is smaller. */
-static enum remat_status try_smaller(struct remat_solving *solving, const struct remat_solver *solver,
-                                     const struct remat_solve_options *options, struct remat_plan *best,
-                                     struct remat_error *err)
-{
-    struct remat_schedule schedule = {0};
-    struct remat_plan plan = {0};
-    enum remat_status status = solver->solve(solving, options, &schedule, err);
-    if (status == REMAT_OK)
-        status = place(solving->graph, solver, &schedule, &plan, err);
-    if (status == REMAT_OK && plan.arena_bytes < best->arena_bytes) {
-        struct remat_plan worse = *best;
-        *best = plan;
-        plan = worse;
-    }
-    remat_plan_free(&plan);
-    remat_schedule_free(&schedule);
-    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
-}
-
-/* The smallest peak, placed; where placing loses bytes, a schedule with a little more live may need less in all. */
 static enum remat_status find_smallest(struct remat_solving *solving, const struct remat_solver *solver,
                                        const struct remat_solve_options *options, struct remat_plan *out,
                                        struct remat_error *err)
 {
-    struct remat_solve_options inner = *options;
     struct remat_schedule schedule = {0};
-    int64_t started = now_ns(), live, lost, k;
+    int64_t started = now_ns();
     enum remat_status status = solver->smallest(solving, options, &schedule, err);
     if (status == REMAT_OK)
         status = place(solving->graph, solver, &schedule, out, err);
-    live = out->live_peak_bytes;
-    lost = out->arena_bytes - live;
-    for (k = 0; k < SMALLER_ATTEMPTS && status == REMAT_OK && lost > 0; k++) {
-        inner.budget_bytes = live + lost * k / SMALLER_ATTEMPTS;
-        if (inner.budget_bytes < out->arena_bytes)
-            status = try_smaller(solving, solver, &inner, out, err);
-    }
     if (status == REMAT_OK)
         status = accept(solving->graph, out->arena_bytes, started, out, err);
     remat_schedule_free(&schedule);
@@ -126,17 +100,8 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
                                    struct remat_plan *out, struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
-    struct remat_solving fresh = {.graph = graph};
     char asked[32], least[32];
-    enum remat_status status;
     REMAT_TRY(find_smallest(solving, solver, options, out, err));
-    if (out->arena_bytes <= options->budget_bytes)
-        return accept(graph, options->budget_bytes, started_ns, out, err);
-    /* Once more without what this solving has learnt: exactly as remat_solve_smallest() would. */
-    remat_plan_free(out);
-    status = find_smallest(&fresh, solver, options, out, err);
-    finish(&fresh);
-    REMAT_TRY(status);
     if (out->arena_bytes <= options->budget_bytes)
         return accept(graph, options->budget_bytes, started_ns, out, err);
     return remat_fail(err, REMAT_INFEASIBLE,

@@ -5,11 +5,15 @@
 
 #include "core/plan/plan.h"
 
+#include <signal.h>
+
 struct remat_solve_options {
     int64_t budget_bytes;      /* arena, staging included; INT64_MAX = none */
     double time_limit_seconds; /* 0 = the method's own work limit only */
+    double gap;                /* good enough: so much above the proven bound, relative to it */
     uint64_t seed;
     int32_t threads;
+    const volatile sig_atomic_t *stop; /* once set, the best found so far is the answer; NULL = none */
 };
 
 /* One graph being solved, perhaps for several budgets: what a method prepares once it keeps in `memo`. */
@@ -31,8 +35,9 @@ struct remat_solver {
                                   struct remat_schedule *out, struct remat_error *err);
 };
 
-/* All solvers, ended by a null name: keep-all, sqrt, chain, search. The default is "chain". */
+/* All solvers, ended by a null name: keep-all, sqrt, chain, search. */
 extern const struct remat_solver remat_solvers[];
+/* `name` NULL: the default, "search". */
 REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const struct remat_solver **out,
                                                      struct remat_error *err);
 

@@ -66,7 +66,7 @@ enum remat_status remat_planning_train(const struct remat_planning *planning, co
                                        struct remat_plan *out, int64_t *budget_bytes, struct remat_error *err)
 {
     struct remat_solve_options options = {
-        .time_limit_seconds = planning->time_limit_seconds, .seed = planning->seed, .threads = 1};
+        .time_limit_seconds = planning->time_limit_seconds, .gap = planning->gap, .seed = planning->seed, .threads = 1};
     memset(out, 0, sizeof *out);
     REMAT_TRY(remat_planning_budget(planning, graph, budget_bytes, err));
     if (planning->plan) {
@@ -79,7 +79,7 @@ enum remat_status remat_planning_train(const struct remat_planning *planning, co
     if (*budget_bytes == INT64_MAX)
         return keep_all(graph, INT64_MAX, out, err);
     options.budget_bytes = *budget_bytes;
-    return solve(planning->solver ? planning->solver : "chain", graph, &options, out, err);
+    return solve(planning->solver, graph, &options, out, err);
 }
 
 enum remat_status remat_planning_eval(const struct remat_task_graph *graph, int64_t budget_bytes,

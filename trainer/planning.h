@@ -12,8 +12,8 @@ struct remat_planning {
         *plan_graph;                 /* with `plan`: what it was made for, with the times that it predicts by */
     const struct remat_size *budget; /* of the arena, fractions of keep-all's; NULL = none */
     int64_t memory_bytes;            /* persistent + arena; 0 = no limit */
-    const char *solver;              /* NULL = "chain" */
-    double time_limit_seconds;
+    const char *solver;              /* NULL = the default */
+    double time_limit_seconds, gap;  /* as in remat_solve_options */
     uint64_t seed;
 };
 

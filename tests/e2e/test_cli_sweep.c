@@ -12,7 +12,7 @@
 
 enum { INFEASIBLE = 3, BAD_DATA = 65, MISSING_INPUT = 66, INTERRUPTED = 130, KILLED = 137, BUDGETS = 4, STEPS = 2 };
 
-#define SWEEP "sweep resnet18 --batch 4 --image 32 --classes 10 --threads 2 -o sweep"
+#define SWEEP "sweep resnet18 --batch 4 --image 32 --classes 10 --threads 2 --solver chain -o sweep"
 #define TEXT "gpt2 --layers 2 --width 32 --heads 2 --seq 32 --vocab 50 --threads 1 --recipe char"
 
 /* --- sweep ------------------------------------------------------------------------------------------------------- */
