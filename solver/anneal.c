@@ -78,8 +78,11 @@ static void adapt_price(struct walk *w)
 static void cool(struct walk *w, int64_t step, double mean)
 {
     const struct remat_anneal *a = w->a;
-    w->progress = a->deadline > 0 ? (remat_now_seconds() - w->started) / (a->deadline - w->started)
-                                  : (double)step / (double)a->proposals;
+    double length = a->deadline - w->started;
+    if (a->deadline > 0)
+        w->progress = length > 0 ? (remat_now_seconds() - w->started) / length : 1;
+    else
+        w->progress = (double)step / (double)a->proposals;
     w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
 }
 

@@ -206,6 +206,35 @@ static void test_curve(void **state)
     remat_task_graph_free(&graph);
 }
 
+/* However short the time, and whoever stops it: an answer, at least as good as the chain's. */
+static void test_limits(void **state)
+{
+    static const volatile sig_atomic_t stopped = 1;
+    static const double limits[] = {1e-9, 1e-3, 0.05};
+    struct remat_task_graph graph;
+    struct remat_plan plan = {0};
+    struct remat_error err = {0};
+    int64_t budget, chain;
+    size_t k;
+    (void)state;
+    chain_graph(&graph, 12, 64, 9);
+    budget = keep_all_peak(&graph) / 2;
+    chain = cost_of(&graph, "chain", budget);
+    for (k = 0; k <= sizeof limits / sizeof *limits; k++) {
+        struct remat_solve_options options = {.budget_bytes = budget};
+        double started = remat_now_seconds();
+        if (k < sizeof limits / sizeof *limits)
+            options.time_limit_seconds = limits[k];
+        else
+            options.stop = &stopped;
+        CHECK_OK(remat_solve(&graph, solver("search"), &options, &plan, &err), err);
+        assert_true(plan.predicted_step_ns <= chain || chain < 0);
+        assert_true(remat_now_seconds() - started < 5);
+        remat_plan_free(&plan);
+    }
+    remat_task_graph_free(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_unit_chains),
         cmocka_unit_test(test_against_optimum),
         cmocka_unit_test(test_curve),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
