@@ -52,6 +52,7 @@ struct walk {
     struct remat_sequence *s;
     struct remat_overflow now;
     double energy, temperature, progress, started;
+    int64_t changes;          /* of the sequence before this walk */
     double price;             /* ns per byte of overflow */
     int32_t counted, fitting; /* states since the last change of the price, and those within the budget */
     int32_t price_changes;
@@ -82,7 +83,7 @@ static void cool(struct walk *w, int64_t step, double mean)
     if (a->deadline > 0)
         w->progress = length > 0 ? (remat_now_seconds() - w->started) / length : 1;
     else
-        w->progress = (double)step / (double)a->proposals;
+        w->progress = (double)(step + w->s->changes - w->changes) / (double)a->work;
     w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
 }
 
@@ -124,7 +125,8 @@ enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
     w.now = remat_sequence_overflow(w.s, a->budget_bytes);
     w.price = a->price > 0 ? a->price : base / w.now.peak_bytes / 8;
     w.energy = energy_of(&w, &w.now);
-    for (step = 0; a->deadline > 0 || step < a->proposals; step++) {
+    w.changes = w.s->changes;
+    for (step = 0;; step++) {
         if (step % COOLING_STEPS == 0)
             cool(&w, step, base / w.s->stages_count);
         if (is_over(&w))

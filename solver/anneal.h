@@ -18,8 +18,8 @@ struct remat_best {
 struct remat_anneal {
     struct remat_mover *mover;
     double budget_bytes;
-    double hot, cold; /* temperatures relative to the mean time of a stage */
-    int64_t proposals;
+    double hot, cold;                  /* temperatures relative to the mean time of a stage */
+    int64_t work;                      /* changes of the sequence, and proposals */
     double deadline;                   /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
     int64_t enough_ns;                 /* stops at this cost */
     const volatile sig_atomic_t *stop; /* or once this is set; NULL = none */

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Work limits are counted in proposals, per stage of graphs up to a size; larger ones take longer for each. */
-enum { PROPOSALS = 300, FEASIBILITY_PROPOSALS = 150, FLOOR_PROPOSALS = 75, SMALL = 100, LARGE = 400 };
+/* Work limits are counted in changes of the sequence, per stage of graphs up to a size; larger ones take longer for
+ * each. */
+enum { SEARCH_WORK = 18000, FEASIBILITY_WORK = 9000, FLOOR_WORK = 4500, SMALL = 100, LARGE = 400 };
 enum { FLOOR_WALKS = 24, MOST_KNOWN = 64 };
 
 /* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
@@ -165,22 +166,22 @@ static enum remat_status load_schedule(struct search *search, const struct remat
     return status;
 }
 
-static int64_t work_of(const struct search *search, int64_t proposals_per_stage)
+static int64_t work_of(const struct search *search, int64_t work_per_stage)
 {
     int32_t stages = search->graph->order_count;
-    return proposals_per_stage * (SMALL + (stages < LARGE ? stages : LARGE));
+    return work_per_stage * (SMALL + (stages < LARGE ? stages : LARGE));
 }
 
 /* Walks from what is in the sequence until something fits; the price of memory is so high that little else counts.
  * `seconds` 0: limited by work alone. */
-static enum remat_status walk_down(struct search *search, double budget, int64_t proposals, double seconds,
+static enum remat_status walk_down(struct search *search, double budget, int64_t work, double seconds,
                                    const volatile sig_atomic_t *stop, struct remat_best *best, struct remat_error *err)
 {
     struct remat_anneal anneal = {.mover = &search->mover,
                                   .budget_bytes = budget,
                                   .hot = 2 * search->graph->order_count, /* so much does a datum's overflow weigh */
                                   .cold = 0.02 * search->graph->order_count,
-                                  .proposals = work_of(search, proposals),
+                                  .work = work_of(search, work),
                                   .enough_ns = INT64_MAX,
                                   .stop = stop,
                                   .price = STRICT * (double)search->sequence.cost_ns / budget,
@@ -197,14 +198,14 @@ static enum remat_status walk_legs(struct search *search, const struct remat_sol
 {
     double started = remat_now_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
     double seconds = options->time_limit_seconds;
-    int64_t work = (int64_t)(share * (double)work_of(search, PROPOSALS));
+    int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK));
     size_t k;
     for (k = 0; k < sizeof legs / sizeof *legs; k++) {
         struct remat_anneal anneal = {.mover = &search->mover,
                                       .budget_bytes = (double)options->budget_bytes,
                                       .hot = legs[k].hot,
                                       .cold = COLD,
-                                      .proposals = (int64_t)((legs[k].until - done) * (double)work),
+                                      .work = (int64_t)((legs[k].until - done) * (double)work),
                                       .enough_ns = enough_ns,
                                       .stop = options->stop,
                                       .price = price,
@@ -254,8 +255,8 @@ static enum remat_status improve(struct search *search, const struct remat_solve
         status = remat_best_offer(&found, &search->sequence, err);
     } else {
         REMAT_TRY(remat_sequence_reset(&search->sequence, err));
-        status = walk_down(search, (double)budget, FEASIBILITY_PROPOSALS, options->time_limit_seconds / 4,
-                           options->stop, &found, err);
+        status = walk_down(search, (double)budget, FEASIBILITY_WORK, options->time_limit_seconds / 4, options->stop,
+                           &found, err);
     }
     if (status == REMAT_OK && !(found.found && found.cost_ns <= enough_ns))
         status = walk_legs(search, options, again, bound.price, enough_ns, &found, err);
@@ -280,7 +281,7 @@ static enum remat_status lower_peak(struct search *search, const struct remat_so
         if (target < (double)least)
             target = (double)least;
         if (status == REMAT_OK)
-            status = walk_down(search, target, FLOOR_PROPOSALS, seconds, options->stop, &found, err);
+            status = walk_down(search, target, FLOOR_WORK, seconds, options->stop, &found, err);
         if (status == REMAT_OK && !found.found)
             share /= 2;
         if (status == REMAT_OK)
