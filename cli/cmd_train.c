@@ -188,7 +188,7 @@ static enum remat_status run_eval(const struct cli_args *args, struct remat_erro
 {
     struct remat_evaluate_config config = {.checkpoint = args->checkpoint,
                                            .device = args->device,
-                                           .device_config = {.threads = (int32_t)args->threads},
+                                           .device_config = cli_device_config(args),
                                            .batch = args->batch,
                                            .all = args->all,
                                            .notes = {note, NULL}};
@@ -196,6 +196,7 @@ static enum remat_status run_eval(const struct cli_args *args, struct remat_erro
     enum remat_status status;
     if (!args->checkpoint || !args->data)
         return remat_fail(err, REMAT_USAGE, "eval: expected --checkpoint DIR and --data DIR");
+    REMAT_TRY(cli_precision(args, &config.precision, err));
     set_data(args, &config.data);
     list = json_array();
     status = remat_evaluate(&config, collect, list, err);
@@ -217,7 +218,7 @@ const struct cli_command cli_eval = {
     "each.\n"
     "With -o, evaluation.json and the chart of accuracy over epochs are written there.\n\n"
     "example:\n  remat eval --checkpoint out/cifar --data data/cifar10 --all -o out/cifar\n",
-    "checkpoint data all batch device threads seed output json",
+    "checkpoint data all batch device precision threads seed output json",
     0,
     0,
     run_eval};

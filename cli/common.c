@@ -42,6 +42,21 @@ static enum remat_status optimizer_kind(const struct cli_args *args, enum remat_
     return REMAT_OK;
 }
 
+enum remat_status cli_precision(const struct cli_args *args, enum remat_dtype *out, struct remat_error *err)
+{
+    const char *text = args->precision ? args->precision : "f32";
+    *out = strcmp(text, "bf16") == 0 ? REMAT_BF16 : REMAT_F32;
+    if (*out == REMAT_BF16 || strcmp(text, "f32") == 0 || strcmp(text, "tf32") == 0)
+        return REMAT_OK;
+    return remat_fail(err, REMAT_USAGE, "--precision: expected f32, tf32 or bf16, found \"%s\"", text);
+}
+
+struct remat_device_config cli_device_config(const struct cli_args *args)
+{
+    return (struct remat_device_config){.threads = (int32_t)args->threads,
+                                        .tf32 = args->precision && strcmp(args->precision, "tf32") == 0};
+}
+
 static enum remat_status lower_options(const struct cli_args *args, struct remat_lower_options *out,
                                        struct remat_error *err)
 {
@@ -58,9 +73,7 @@ static enum remat_status lower_options(const struct cli_args *args, struct remat
         out->max_norm = (float)args->max_norm;
     out->nesterov = args->nesterov;
     out->micro_count = args->accumulate ? (int32_t)args->accumulate : 1;
-    if (args->precision && strcmp(args->precision, "f32") != 0 && strcmp(args->precision, "tf32") != 0)
-        return remat_fail(err, REMAT_USAGE, "--precision: expected f32 or tf32, found \"%s\"", args->precision);
-    return REMAT_OK;
+    return cli_precision(args, &out->dtype, err);
 }
 
 /* With --recipe, the step is lowered exactly as training by this recipe lowers it. */
@@ -82,8 +95,7 @@ enum remat_status cli_workload_config(const struct cli_args *args, struct remat_
     memset(out, 0, sizeof *out);
     out->model = args->positionals[0];
     out->device = args->device ? args->device : "cpu";
-    out->device_config.threads = (int32_t)args->threads;
-    out->device_config.tf32 = args->precision && strcmp(args->precision, "tf32") == 0;
+    out->device_config = cli_device_config(args);
     REMAT_TRY(model_options(args, &out->options, err));
     REMAT_TRY(lower_options(args, &out->lower, err));
     if (args->recipe)

@@ -13,6 +13,10 @@
 #define CLI_PROFILE_OPTIONS "analytic refresh cache"
 #define CLI_STEP_OPTIONS "recipe optimizer momentum nesterov weight-decay smoothing clip accumulate"
 
+/* The type of activations that --precision asks for, and the device's part of it. */
+REMAT_MUST_CHECK enum remat_status cli_precision(const struct cli_args *args, enum remat_dtype *out,
+                                                 struct remat_error *err);
+struct remat_device_config cli_device_config(const struct cli_args *args);
 /* Fills *out from the arguments; the model's name is args->positionals[0]. Strings borrow from the arguments. */
 REMAT_MUST_CHECK enum remat_status cli_workload_config(const struct cli_args *args, struct remat_workload_config *out,
                                                        struct remat_error *err);

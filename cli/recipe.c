@@ -1,5 +1,6 @@
 #include "cli/recipe.h"
 
+#include "cli/common.h"
 #include "models/models.h"
 
 #include <stdlib.h>
@@ -75,6 +76,7 @@ enum remat_status cli_recipe(const struct cli_args *args, struct remat_recipe *o
     *out = *preset;
     REMAT_TRY(change_optimizer(args, out, err));
     REMAT_TRY(change_rate(args, &out->rate, err));
+    REMAT_TRY(cli_precision(args, &out->precision, err));
     if (args->batch)
         out->batch = args->batch;
     if (args->epochs || args->steps) {

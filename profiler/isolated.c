@@ -25,9 +25,10 @@ static int64_t integer_bound(const struct remat_kernel_spec *spec)
 {
     switch (spec->op) {
     case REMAT_OP_EMBEDDING:
+        return spec->cells[0].dims[0];
     case REMAT_OP_CLASSIFIER_LOSS:
     case REMAT_OP_CLASSIFIER_EVAL:
-        return spec->cells[0].dims[0];
+        return remat_op_weight(spec)->dims[0];
     case REMAT_OP_EMBEDDING_BWD:
         return spec->outputs[0].dims[0];
     case REMAT_OP_LOSS:

@@ -33,8 +33,8 @@ static void write_shapes(const struct remat_kernel_spec *spec, char *buffer, int
     buffer[0] = '\0';
     if (spec->inputs_count > 0)
         append_tensor(&text, "", &spec->inputs[0]);
-    if (spec->cells_count > 0)
-        append_tensor(&text, " * ", &spec->cells[0]);
+    if (remat_op_cast_weight(spec) >= 0 || spec->cells_count > 0)
+        append_tensor(&text, " * ", remat_op_weight(spec));
     if (spec->outputs_count > 0)
         append_tensor(&text, " -> ", &spec->outputs[0]);
 }

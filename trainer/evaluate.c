@@ -46,6 +46,7 @@ static enum remat_status open_model(const struct remat_evaluate_config *config,
                                              .device_config = config->device_config,
                                              .lower = remat_lower_defaults(REMAT_EVAL, REMAT_SGD),
                                              .times = REMAT_TIMES_ROUGH};
+    workload.lower.dtype = config->precision;
     remat_normalization(recorded->normalize, workload.feed_mean, workload.feed_std);
     REMAT_TRY(remat_workload_open(&workload, w, err));
     REMAT_TRY(remat_planning_eval(&w->graph, INT64_MAX, &e->plan, err));

@@ -11,8 +11,9 @@ struct remat_evaluate_config {
     struct remat_data_config data; /* path and kind */
     const char *device;            /* NULL = "cpu" */
     struct remat_device_config device_config;
-    int64_t batch; /* 0 = that of training; results do not depend on it but for rounding */
-    bool all;      /* each checkpoint, ascending; else the newest valid one */
+    enum remat_dtype precision; /* of activations, whatever training had: parameters are f32 */
+    int64_t batch;              /* 0 = that of training; results do not depend on it but for rounding */
+    bool all;                   /* each checkpoint, ascending; else the newest valid one */
     struct remat_notes notes;
 };
 

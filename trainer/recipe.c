@@ -110,6 +110,7 @@ struct remat_lower_options remat_recipe_lower(const struct remat_recipe *recipe,
     options.nesterov = recipe->nesterov;
     options.max_norm = recipe->max_norm;
     options.smoothing = recipe->smoothing;
+    options.dtype = recipe->precision;
     options.micro_count = mode == REMAT_TRAIN ? micro_count : 1;
     return options;
 }
@@ -133,7 +134,7 @@ static json_t *rate_to_json(const struct remat_rate *rate)
                      milestones);
 }
 
-json_t *remat_recipe_to_json(const struct remat_recipe *recipe)
+static json_t *numbers_to_json(const struct remat_recipe *recipe)
 {
     return json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:f, s:o, s:I, s:I, s:I, s:i, s:i, s:b, s:b}",
                      "name", recipe->name ? recipe->name : "custom", "optimizer",
@@ -144,4 +145,13 @@ json_t *remat_recipe_to_json(const struct remat_recipe *recipe)
                      "learning_rate", rate_to_json(&recipe->rate), "batch", (json_int_t)recipe->batch, "epochs",
                      (json_int_t)recipe->epochs, "steps", (json_int_t)recipe->steps, "pad", recipe->augment.pad,
                      "cutout", recipe->augment.cutout, "flip", recipe->augment.flip, "normalize", recipe->normalize);
+}
+
+/* f32, which all runs were before there was another, is left out. */
+json_t *remat_recipe_to_json(const struct remat_recipe *recipe)
+{
+    json_t *json = numbers_to_json(recipe);
+    if (json && recipe->precision != REMAT_F32)
+        json_object_set_new(json, "precision", json_string(remat_dtype_text(recipe->precision)));
+    return json;
 }

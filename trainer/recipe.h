@@ -23,7 +23,8 @@ struct remat_recipe {
     int64_t epochs; /* length of the run; 0 = `steps` counts */
     int64_t steps;
     struct remat_augment augment;
-    bool normalize; /* images: subtract the mean and divide by the deviation of CIFAR-10's channels */
+    enum remat_dtype precision; /* of activations: REMAT_F32 (also for tf32) or REMAT_BF16 */
+    bool normalize;             /* images: subtract the mean and divide by the deviation of CIFAR-10's channels */
 };
 
 /* All presets, ended by a null name; the first of a kind is its default. */

@@ -139,5 +139,10 @@ enum remat_status remat_run_config_compare(const json_t *recorded, const json_t 
         else if (!json_equal((json_t *)before, value))
             return differs(key, before, value, err);
     }
+    json_object_foreach((json_t *)recorded, key, value)
+    {
+        if (!json_object_get(now, key))
+            return differs(key, value, NULL, err);
+    }
     return REMAT_OK;
 }

@@ -70,6 +70,34 @@ int32_t remat_op_in_place(const struct remat_kernel_spec *spec, struct remat_in_
     return count;
 }
 
+static int32_t inputs_before_weight(enum remat_op op)
+{
+    switch (op) {
+    case REMAT_OP_CONV2D:
+    case REMAT_OP_CONV2D_BWD_DATA:
+    case REMAT_OP_LINEAR:
+    case REMAT_OP_LINEAR_BWD_DATA:
+        return 1;
+    case REMAT_OP_CLASSIFIER_LOSS:
+    case REMAT_OP_CLASSIFIER_EVAL:
+        return 2;
+    default:
+        return REMAT_MAX_INPUTS;
+    }
+}
+
+int32_t remat_op_cast_weight(const struct remat_kernel_spec *spec)
+{
+    int32_t before = inputs_before_weight(spec->op);
+    return spec->inputs_count > before ? before : -1;
+}
+
+const struct remat_tensor *remat_op_weight(const struct remat_kernel_spec *spec)
+{
+    int32_t input = remat_op_cast_weight(spec);
+    return input >= 0 ? &spec->inputs[input] : &spec->cells[0];
+}
+
 static uint64_t hash_attr(uint64_t hash, const struct remat_op_attr *attr)
 {
     double values[64];

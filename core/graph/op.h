@@ -6,7 +6,9 @@
  * fixed order for a given shape and thread count; equal operands give equal bits at any address. */
 /* clang-format off */
 /*   FEED                cells: staging[R] (any dtype)      out: x (same shape)
- *                       u8 -> f32: x = (byte / 255 - mean[c]) / std[c] over the last dimension; i32 -> i32: copy
+ *                       u8 -> floating: x = (byte / 255 - mean[c]) / std[c] over the last dimension; i32 -> i32: copy
+ *   CAST                (no input)                         out: y (same shape)      cells: w[R]
+ *                       y = w rounded to y's type (below, under bf16)
  *   CONV2D              in: x[N,H,W,C]                     out: y[N,P,Q,K]           cells: w[K,R,S,C][R]
  *   CONV2D_BWD_DATA     in: dy[N,P,Q,K]                    out: dx[N,H,W,C]          cells: w[R]
  *   CONV2D_BWD_WEIGHTS  in: x, dy                          out: dw[K,R,S,C]
@@ -72,6 +74,13 @@
  *                       is scaled by min(1, max_norm / (sqrt(norm[0]) + 1e-6)) if max_norm > 0.
  *                       Formulas: runtime/backend/optimizer.h
  *   OPAQUE              any inputs                         one output: a node of an imported graph; no backend runs it
+ *
+ * In bf16, activations and their gradients are bf16. Parameters, optimizer state, running and saved statistics (mean,
+ * invstd, rstd, lse), gradient sums and the gradients of parameters are f32, but for dw of CONV2D_BWD_WEIGHTS, which is
+ * bf16. CONV2D, LINEAR (with its bias), their BWD_DATA and the CLASSIFIERs read a copy of their parameters, made by
+ * CAST: it is a value, hence an input behind the others instead of a cell (remat_op_cast_weight). All arithmetic is in
+ * f32 or better, results are rounded once, to the nearest even, when stored; sums are never kept in bf16, not even in
+ * part. The logits of CLASSIFIER_LOSS are f32; the gradient of one chunk of them is rounded to bf16.
  */
 /* clang-format on */
 #ifndef REMAT_CORE_GRAPH_OP_H
@@ -86,6 +95,7 @@
 /* name, text */
 #define REMAT_OP_LIST(X)                                 \
     X(REMAT_OP_FEED, "feed")                             \
+    X(REMAT_OP_CAST, "cast")                             \
     X(REMAT_OP_CONV2D, "conv2d")                         \
     X(REMAT_OP_CONV2D_BWD_DATA, "conv2d_bwd_data")       \
     X(REMAT_OP_CONV2D_BWD_WEIGHTS, "conv2d_bwd_weights") \
@@ -172,6 +182,11 @@ struct remat_in_place {
 };
 /* The permitted pairs of a spec, those whose operands exist with equal bytes; returns how many (at most 4). */
 int32_t remat_op_in_place(const struct remat_kernel_spec *spec, struct remat_in_place out[4]);
+
+/* The input that is the weight of a spec whose parameters were cast, or -1: then the weight is cell 0. */
+int32_t remat_op_cast_weight(const struct remat_kernel_spec *spec);
+/* The weight of a convolution, linear layer or classifier, wherever it is. */
+const struct remat_tensor *remat_op_weight(const struct remat_kernel_spec *spec);
 
 /* Floating-point operations and bytes read and written at least, for rooflines. */
 int64_t remat_op_flop(const struct remat_kernel_spec *spec);

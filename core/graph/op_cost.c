@@ -83,10 +83,10 @@ int64_t remat_op_flop(const struct remat_kernel_spec *spec)
     switch (spec->op) {
     case REMAT_OP_CONV2D:
     case REMAT_OP_LINEAR:
-        return product_flop(&spec->outputs[0], &spec->cells[0]);
+        return product_flop(&spec->outputs[0], remat_op_weight(spec));
     case REMAT_OP_CONV2D_BWD_DATA:
     case REMAT_OP_LINEAR_BWD_DATA:
-        return product_flop(&spec->inputs[0], &spec->cells[0]);
+        return product_flop(&spec->inputs[0], remat_op_weight(spec));
     case REMAT_OP_CONV2D_BWD_WEIGHTS:
     case REMAT_OP_LINEAR_BWD_WEIGHTS:
         return product_flop(&spec->inputs[1], &spec->outputs[0]);
@@ -95,9 +95,9 @@ int64_t remat_op_flop(const struct remat_kernel_spec *spec)
     case REMAT_OP_ATTENTION_BWD: /* q k' again, do v', p' do, ds k, ds' q */
         return times(5, attention_product_flop(spec));
     case REMAT_OP_CLASSIFIER_LOSS: /* logits, dh, dw */
-        return times(6, times(remat_tensor_rows(&spec->inputs[0]), elements(&spec->cells[0])));
+        return times(6, times(remat_tensor_rows(&spec->inputs[0]), elements(remat_op_weight(spec))));
     case REMAT_OP_CLASSIFIER_EVAL:
-        return times(2, times(remat_tensor_rows(&spec->inputs[0]), elements(&spec->cells[0])));
+        return times(2, times(remat_tensor_rows(&spec->inputs[0]), elements(remat_op_weight(spec))));
     default:
         return times(flop_per_element(spec->op), largest_operand(spec));
     }

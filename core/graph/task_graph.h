@@ -27,7 +27,7 @@
     X(REMAT_BATCH, "batch")                                                                  \
     X(REMAT_ACTIVATION, "activation")                                                        \
     X(REMAT_STATISTIC, "statistic") /* batch means, log-sum-exp: small, kept for backward */ \
-    X(REMAT_WORKSPACE, "workspace") /* what a library saves for its backward, pool places */ \
+    X(REMAT_WORKSPACE, "workspace") /* pool places, copies of weights in another type */     \
     X(REMAT_ACTIVATION_GRADIENT, "activation gradient")                                      \
     X(REMAT_PARAMETER_GRADIENT, "parameter gradient")                                        \
     X(REMAT_SCRATCH, "scratch") /* of plans, not of values */                                \

@@ -31,6 +31,34 @@ int32_t remat_lowering_cell(const struct lowering *l, int32_t layer, int32_t k)
     return l->parameters[remat_lowering_layer(l, layer)->parameters[k]].cell;
 }
 
+enum remat_dtype remat_lowering_wide(const struct lowering *l)
+{
+    return l->options->dtype == REMAT_BF16 ? REMAT_F32 : l->options->dtype;
+}
+
+void remat_lowering_cast(struct lowering *l, int32_t layer, int32_t count)
+{
+    for (int32_t k = 0; k < count && l->options->dtype != remat_lowering_wide(l) && l->status == REMAT_OK; k++) {
+        int32_t cell = remat_lowering_cell(l, layer, k);
+        struct remat_task task = remat_lowering_task(l, layer, REMAT_OP_CAST, REMAT_FORWARD);
+        struct remat_tensor copy = l->graph->cells[cell].tensor;
+        copy.dtype = l->options->dtype;
+        remat_task_uses_cell(&task, cell, false);
+        l->cast[layer][k] = remat_task_makes(l, &task, copy, REMAT_WORKSPACE, "", k ? ".bias cast" : ".weight cast");
+        remat_lowering_emit(l, &task);
+    }
+}
+
+void remat_lowering_use_weights(const struct lowering *l, int32_t layer, struct remat_task *task, int32_t count)
+{
+    for (int32_t k = 0; k < count; k++) {
+        if (l->cast[layer][k] >= 0)
+            remat_task_reads(task, l->cast[layer][k]);
+        else
+            remat_task_uses_cell(task, remat_lowering_cell(l, layer, k), false);
+    }
+}
+
 struct remat_task remat_lowering_task(const struct lowering *l, int32_t layer, enum remat_op op, enum remat_phase phase)
 {
     const struct remat_layer *source = remat_lowering_layer(l, layer);

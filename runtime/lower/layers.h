@@ -17,6 +17,7 @@ extern const struct layer_lowering remat_lower_embedding, remat_lower_layernorm,
 struct filter_ops {
     enum remat_op forward, data, weights;
     void (*attributes)(const struct lowering *l, int32_t layer, struct remat_op_attr *attr);
+    bool narrow; /* the weight's gradient has the activations' type: of wider ones libraries are not sure to have any */
 };
 
 /* Kernel, stride and padding of a convolution or pool. */

@@ -135,24 +135,30 @@ static void filter_forward(struct lowering *l, int32_t layer, const struct filte
     output.dtype = l->options->dtype;
     ops->attributes(l, layer, &task.attr);
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
-    remat_task_uses_cell(&task, remat_lowering_cell(l, layer, 0), false);
-    if (task.attr.bias)
-        remat_task_uses_cell(&task, remat_lowering_cell(l, layer, 1), false);
+    remat_lowering_cast(l, layer, task.attr.bias ? 2 : 1);
+    remat_lowering_use_weights(l, layer, &task, task.attr.bias ? 2 : 1);
     l->output[layer] = remat_task_makes(l, &task, output, REMAT_ACTIVATION, "", "");
     remat_lowering_emit(l, &task);
+}
+
+static struct remat_tensor gradient_tensor(const struct lowering *l, int32_t layer, int32_t k, bool narrow)
+{
+    struct remat_tensor tensor = l->graph->cells[remat_lowering_cell(l, layer, k)].tensor;
+    if (narrow)
+        tensor.dtype = l->options->dtype;
+    return tensor;
 }
 
 static void filter_weights(struct lowering *l, int32_t layer, const struct filter_ops *ops)
 {
     struct remat_task task = remat_lowering_task(l, layer, ops->weights, REMAT_BACKWARD);
-    const struct remat_cell *cells = l->graph->cells;
     int32_t count;
     ops->attributes(l, layer, &task.attr);
     count = task.attr.bias ? 2 : 1;
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     remat_task_reads(&task, l->gradient[layer]);
     for (int32_t k = 0; k < count && l->status == REMAT_OK; k++)
-        remat_task_makes(l, &task, cells[remat_lowering_cell(l, layer, k)].tensor, REMAT_PARAMETER_GRADIENT, "d ",
+        remat_task_makes(l, &task, gradient_tensor(l, layer, k, ops->narrow), REMAT_PARAMETER_GRADIENT, "d ",
                          k ? ".bias" : ".weight");
     remat_lowering_emit(l, &task);
     for (int32_t k = 0; k < count && l->status == REMAT_OK; k++)
@@ -169,7 +175,7 @@ static void filter_data(struct lowering *l, int32_t layer, const struct filter_o
     ops->attributes(l, layer, &task.attr);
     task.attr.bias = false;
     remat_task_reads(&task, l->gradient[layer]);
-    remat_task_uses_cell(&task, remat_lowering_cell(l, layer, 0), false);
+    remat_lowering_use_weights(l, layer, &task, 1);
     dx = remat_task_makes(l, &task, x, REMAT_ACTIVATION_GRADIENT, "d in ", "");
     remat_lowering_emit(l, &task);
     remat_lowering_contribute(l, layer, 0, dx);
@@ -200,9 +206,9 @@ static void conv_attributes(const struct lowering *l, int32_t layer, struct rema
 }
 
 static const struct filter_ops linear_ops = {REMAT_OP_LINEAR, REMAT_OP_LINEAR_BWD_DATA, REMAT_OP_LINEAR_BWD_WEIGHTS,
-                                             linear_attributes};
+                                             linear_attributes, false};
 static const struct filter_ops conv_ops = {REMAT_OP_CONV2D, REMAT_OP_CONV2D_BWD_DATA, REMAT_OP_CONV2D_BWD_WEIGHTS,
-                                           conv_attributes};
+                                           conv_attributes, true};
 
 static void linear_forward(struct lowering *l, int32_t layer)
 {

@@ -51,7 +51,7 @@ static void batchnorm_forward(struct lowering *l, int32_t layer)
 {
     struct remat_task task = batchnorm_task(l, layer, REMAT_OP_BATCHNORM, REMAT_FORWARD);
     struct remat_tensor x = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
-    struct remat_tensor statistic = remat_vector(x.dtype, remat_tensor_columns(&x));
+    struct remat_tensor statistic = remat_vector(remat_lowering_wide(l), remat_tensor_columns(&x));
     task.attr.epsilon = remat_lowering_layer(l, layer)->epsilon;
     task.attr.momentum = remat_lowering_layer(l, layer)->momentum;
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
@@ -81,7 +81,7 @@ static void batchnorm_backward(struct lowering *l, int32_t layer)
 {
     struct remat_task task = batchnorm_task(l, layer, REMAT_OP_BATCHNORM_BWD, REMAT_BACKWARD);
     struct remat_tensor x = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
-    struct remat_tensor statistic = remat_vector(x.dtype, remat_tensor_columns(&x));
+    struct remat_tensor statistic = remat_vector(remat_lowering_wide(l), remat_tensor_columns(&x));
     bool has_z_gradient = task.attr.residual;
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     remat_task_reads(&task, l->saved[layer][MEAN]);

@@ -58,7 +58,7 @@ static void layernorm_forward(struct lowering *l, int32_t layer)
 {
     struct remat_task task = remat_lowering_task(l, layer, REMAT_OP_LAYERNORM, REMAT_FORWARD);
     struct remat_tensor x = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
-    struct remat_tensor statistic = remat_vector(x.dtype, remat_tensor_rows(&x));
+    struct remat_tensor statistic = remat_vector(remat_lowering_wide(l), remat_tensor_rows(&x));
     task.attr.epsilon = remat_lowering_layer(l, layer)->epsilon;
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     for (int32_t k = 0; k < 2; k++)
@@ -75,7 +75,7 @@ static void layernorm_backward(struct lowering *l, int32_t layer)
 {
     struct remat_task task = remat_lowering_task(l, layer, REMAT_OP_LAYERNORM_BWD, REMAT_BACKWARD);
     struct remat_tensor x = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
-    struct remat_tensor vector = remat_vector(x.dtype, remat_tensor_columns(&x));
+    struct remat_tensor vector = remat_vector(remat_lowering_wide(l), remat_tensor_columns(&x));
     int32_t input = remat_lowering_layer(l, layer)->inputs[0], earlier = l->gradient[input];
     task.attr.accumulate = earlier >= 0;
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
@@ -108,7 +108,7 @@ static void attention_forward(struct lowering *l, int32_t layer)
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     l->output[layer] = remat_task_makes(l, &task, o, REMAT_ACTIVATION, "", "");
     l->saved[layer][0] =
-        remat_task_makes(l, &task, remat_tensor_make(o.dtype, 3, lse_dims), REMAT_STATISTIC, "", ".lse");
+        remat_task_makes(l, &task, remat_tensor_make(remat_lowering_wide(l), 3, lse_dims), REMAT_STATISTIC, "", ".lse");
     remat_lowering_emit(l, &task);
 }
 
@@ -130,7 +130,8 @@ const struct layer_lowering remat_lower_attention = {attention_forward, attentio
 
 /* --- classifier with loss: parameter wte ------------------------------------------------------------------------- */
 
-/* Rows a chunk: equal chunks whose logits take at most about 64 MiB, so that the matrix products stay efficient. */
+/* Rows a chunk: equal chunks whose logits take at most about 64 MiB (128 MiB with bf16, as they are f32 and its faster
+ * products want more rows), so that the matrix products stay efficient. */
 static int32_t chunk_rows(const struct lowering *l, int64_t rows, int64_t vocabulary)
 {
     int64_t most = (int64_t)64 * 1024 * 1024 / (vocabulary * remat_dtype_bytes(l->options->dtype)), chunks;
@@ -141,17 +142,17 @@ static int32_t chunk_rows(const struct lowering *l, int64_t rows, int64_t vocabu
     return (int32_t)((rows + chunks - 1) / chunks);
 }
 
-static struct remat_task classifier_task(const struct lowering *l, int32_t layer, enum remat_op op,
-                                         enum remat_phase phase)
+static struct remat_task classifier_task(struct lowering *l, int32_t layer, enum remat_op op, enum remat_phase phase)
 {
     struct remat_task task = remat_lowering_task(l, layer, op, phase);
     struct remat_tensor h = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
     int32_t w = remat_lowering_cell(l, layer, 0);
+    remat_lowering_cast(l, layer, 1);
     if (w >= 0 && h.dims_count > 0)
         task.attr.chunk_rows = chunk_rows(l, remat_tensor_rows(&h), l->graph->cells[w].tensor.dims[0]);
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     remat_task_reads(&task, remat_lowering_input(l, layer, 1));
-    remat_task_uses_cell(&task, w, false);
+    remat_lowering_use_weights(l, layer, &task, 1);
     remat_task_uses_cell(&task, l->metrics, true);
     return task;
 }

@@ -112,11 +112,12 @@ static enum remat_status allocate(struct lowering *l)
     int32_t count = l->layers->layers_count;
     REMAT_TRY(REMAT_ALLOC(l->output, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->saved, count, l->err));
+    REMAT_TRY(REMAT_ALLOC(l->cast, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->gradient, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->needs_gradient, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->parameters, l->layers->parameters_count, l->err));
     for (int32_t i = 0; i < count; i++)
-        l->output[i] = l->gradient[i] = l->saved[i][0] = l->saved[i][1] = -1;
+        l->output[i] = l->gradient[i] = l->saved[i][0] = l->saved[i][1] = l->cast[i][0] = l->cast[i][1] = -1;
     return REMAT_OK;
 }
 
@@ -124,6 +125,7 @@ static void release(struct lowering *l)
 {
     free(l->output);
     free(l->saved);
+    free(l->cast);
     free(l->gradient);
     free(l->needs_gradient);
     free(l->parameters);
@@ -145,6 +147,27 @@ static enum remat_status run_passes(struct lowering *l)
     return remat_task_graph_finish(l->graph, l->err);
 }
 
+/* A backend has a precision if it can cast parameters to it. */
+static enum remat_status check_precision(const struct remat_backend *backend, struct remat_device *device,
+                                         enum remat_dtype dtype, struct remat_error *err)
+{
+    const int64_t one = 1;
+    struct remat_kernel_spec cast;
+    struct remat_kernel_option options[REMAT_MAX_OPTIONS];
+    int32_t count;
+    if (dtype != REMAT_BF16)
+        return REMAT_OK;
+    memset(&cast, 0, sizeof cast);
+    cast.op = REMAT_OP_CAST;
+    cast.outputs_count = cast.cells_count = 1;
+    cast.outputs[0] = remat_tensor_make(REMAT_BF16, 1, &one);
+    cast.cells[0] = remat_tensor_make(REMAT_F32, 1, &one);
+    if (backend->options(device, &cast, options, &count, err) == REMAT_OK)
+        return REMAT_OK;
+    return remat_fail(err, REMAT_UNAVAILABLE,
+                      "the device %s does not compute in bf16; use --precision f32 or --device ref", backend->name);
+}
+
 enum remat_status remat_lower(const struct remat_layer_graph *layers, const struct remat_backend *backend,
                               struct remat_device *device, const struct remat_lower_options *options,
                               struct remat_task_graph *out, struct remat_error *err)
@@ -163,6 +186,7 @@ enum remat_status remat_lower(const struct remat_layer_graph *layers, const stru
     if (options->micro_count < 1)
         return remat_fail(err, REMAT_USAGE, "gradient accumulation: expected at least 1 micro step, found %d",
                           options->micro_count);
+    REMAT_TRY(check_precision(backend, device, options->dtype, err));
     status = run_passes(&l);
     release(&l);
     return status;

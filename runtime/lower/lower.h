@@ -12,7 +12,9 @@ enum remat_optimizer { REMAT_SGD, REMAT_ADAMW };
 
 struct remat_lower_options {
     enum remat_mode mode;
-    enum remat_dtype dtype; /* of activations and parameters: REMAT_F32; REMAT_F64 on ref for gradient checks */
+    /* Of activations and their gradients: REMAT_F32; REMAT_BF16, everything else then being f32 (op.h); REMAT_F64 on
+     * ref for gradient checks. */
+    enum remat_dtype dtype;
     enum remat_optimizer optimizer;
     float momentum, weight_decay, beta1, beta2, epsilon;
     bool nesterov;
@@ -25,7 +27,10 @@ struct remat_lower_options {
 /* SGD 0.9 momentum; AdamW betas .9/.999, epsilon 1e-8; f32, no accumulation. */
 struct remat_lower_options remat_lower_defaults(enum remat_mode mode, enum remat_optimizer optimizer);
 
-/* With micro_count > 1 or max_norm > 0 gradients are summed in persistent cells and the updates form the finish
+/* In bf16 each layer's weights are cast just before its forward task; the copies are values like others, which plans
+ * may drop and make again. REMAT_UNAVAILABLE if the backend has no bf16.
+ *
+ * With micro_count > 1 or max_norm > 0 gradients are summed in persistent cells and the updates form the finish
  * section; else each update runs as soon as its gradient is complete and nothing later reads the old parameter.
  * Evaluation: forward only, batch normalisation from running statistics, metrics. The cells' names are the
  * parameters' names (plus ".momentum", ".m", ".v", ".grad"; "metrics", "norm", "staging.<input>"), equal in both modes.

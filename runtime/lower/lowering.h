@@ -27,6 +27,7 @@ struct lowering {
     enum remat_status status;
     int32_t *output;      /* per layer: the value of its output */
     int32_t (*saved)[2];  /* per layer: statistics or places kept for backward */
+    int32_t (*cast)[2];   /* per layer: copies of its parameters in the type of activations, -1 = none */
     int32_t *gradient;    /* per layer: value of the gradient of its output so far, -1 = none */
     bool *needs_gradient; /* per layer: a trained parameter feeds it */
     struct lowered_parameter *parameters;
@@ -63,8 +64,15 @@ const struct remat_layer *remat_lowering_layer(const struct lowering *l, int32_t
 int32_t remat_lowering_input(const struct lowering *l, int32_t layer, int32_t k); /* value */
 struct remat_tensor remat_lowering_tensor(const struct lowering *l, int32_t value);
 struct remat_tensor remat_vector(enum remat_dtype dtype, int64_t elements);
+/* The type of all that is neither an activation nor the gradient of one. */
+enum remat_dtype remat_lowering_wide(const struct lowering *l);
 /* The cell of parameter k of a layer. */
 int32_t remat_lowering_cell(const struct lowering *l, int32_t layer, int32_t k);
+/* Casts the first `count` parameters of a layer where activations are of another type; its tasks read the copies. */
+void remat_lowering_cast(struct lowering *l, int32_t layer, int32_t count);
+/* The task reads the first `count` parameters: the copies, which then must come after all other inputs, or the cells.
+ */
+void remat_lowering_use_weights(const struct lowering *l, int32_t layer, struct remat_task *task, int32_t count);
 /* Adds `value` to the gradient of input k of a layer (dropped if the input needs none). */
 void remat_lowering_contribute(struct lowering *l, int32_t layer, int32_t k, int32_t value);
 bool remat_input_needs_gradient(const struct lowering *l, int32_t layer, int32_t k);

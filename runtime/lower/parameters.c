@@ -40,7 +40,7 @@ void remat_lowering_make_cells(struct lowering *l)
         const struct remat_parameter *parameter = &l->layers->parameters[p];
         struct remat_tensor tensor = parameter->tensor;
         enum remat_cell_kind kind = parameter->trained ? REMAT_PARAMETER : REMAT_RUNNING_STATISTIC;
-        tensor.dtype = l->options->dtype;
+        tensor.dtype = remat_lowering_wide(l);
         l->parameters[p] = (struct lowered_parameter){-1, {-1, -1}, -1, 0, -1};
         l->parameters[p].cell = make_cell(l, &tensor, kind, p, parameter->name, "");
         if (parameter->trained && l->options->mode == REMAT_TRAIN)

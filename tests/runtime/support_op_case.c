@@ -2,6 +2,7 @@
 
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "runtime/backend/bf16.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -156,6 +157,8 @@ static void fill_slot(const struct op_slot *slot, uint32_t stream, void *data)
             ((uint8_t *)data)[i] = (uint8_t)r.word[0];
         else if (slot->tensor.dtype == REMAT_F64)
             ((double *)data)[i] = (double)(float)draw(slot->fill, r);
+        else if (slot->tensor.dtype == REMAT_BF16)
+            ((uint16_t *)data)[i] = remat_bf16_from_f32((float)draw(slot->fill, r));
         else
             ((float *)data)[i] = (float)draw(slot->fill, r);
     }

@@ -1,10 +1,11 @@
-/* Op tests: a case is a small program of kernel calls over numbered slots, checked in four ways.
+/* Op tests: a case is a small program of kernel calls over numbered slots, checked in five ways.
  *
  *   gradients   in f64 on ref: the backward calls' outputs against central differences of the forward call
  *   comparison  every option of a backend in f32 against ref, at a tolerance derived from the type and the reduction
  *   poisoning   undeclared memory (guard bands, scratch, outputs before the call) holds patterns; none may reach a
  *               result, none may be overwritten; in-place calls give the bits of out-of-place ones
  *   repetition  the same bits again, at other offsets, and by every option of a numerics class
+ *   rounding    in bf16, ref gives what it gives in f32, rounded; comparisons then are with ref in bf16
  *
  * Call 0 is the forward call. Slots of one case: inputs and cells that are filled, and computed ones. */
 #ifndef REMAT_TESTS_RUNTIME_SUPPORT_OP_CASE_H
@@ -93,6 +94,10 @@ void op_cases_large_image(struct op_cases *cases);
 void op_cases_large_text(struct op_cases *cases);
 void op_cases_large_update(struct op_cases *cases);
 
+/* Those of `from` from `begin` to before `end` as lowering makes them in bf16; and casts. */
+void op_cases_bf16(const struct op_cases *from, int32_t begin, int32_t end, struct op_cases *cases);
+void op_cases_cast(struct op_cases *cases);
+
 /* The spec of a call with the case's tensors. */
 struct remat_kernel_spec op_call_spec(const struct op_case *c, const struct op_call *call);
 /* Whether the environment variable REMAT_TEST_OP (part of an op's name) is unset or occurs in the call's op. */
@@ -130,6 +135,8 @@ void op_check_gradients(const struct op_backend *ref, const struct op_case *c);
 /* Runs the call on ref, from `values` into `values`, and compares what `b` (NULL: nothing) makes of the same. */
 void op_check_call(const struct op_backend *ref, const struct op_backend *b, const struct op_case *c,
                    const struct op_call *call, struct op_values *values);
+void op_check_rounding(const struct op_backend *ref, const struct op_case *c, const struct op_call *call,
+                       const struct op_values *values);
 void op_check_twins(const struct op_backend *b, const struct op_case *c);
 
 #endif

@@ -1,5 +1,6 @@
 /* Whole models on a backend, cpu or the one that REMAT_TEST_BACKEND names: every plan gives the bits of keep-all, its
- * planned memory is what is measured, and the numbers agree with the reference backend's. */
+ * planned memory is what is measured, and the numbers agree with the reference backend's. In bf16, which the cpu has
+ * not, ref takes its place. */
 #include "core/base/hash.h"
 #include "models/models.h"
 #include "runtime/lower/lower.h"
@@ -23,11 +24,13 @@ struct setting {
     enum remat_optimizer optimizer;
     int32_t micro_count;
     float max_norm;
+    enum remat_dtype dtype;
 };
 
-static const struct setting resnet18 = {"resnet18", {.batch = 4, .image = 32, .classes = 10}, REMAT_SGD, 1, 0.0f};
+static const struct setting resnet18 = {"resnet18", {.batch = 4, .image = 32, .classes = 10}, REMAT_SGD, 1, 0.0f,
+                                        REMAT_F32};
 static const struct setting resnet18_cifar = {
-    "resnet18", {.batch = 2, .image = 16, .classes = 10, .stem = REMAT_STEM_CIFAR}, REMAT_SGD, 2, 1.0f};
+    "resnet18", {.batch = 2, .image = 16, .classes = 10, .stem = REMAT_STEM_CIFAR}, REMAT_SGD, 2, 1.0f, REMAT_F32};
 static const struct setting gpt2 = {"gpt2",
                                     {.batch = 2,
                                      .length = 32,
@@ -39,18 +42,38 @@ static const struct setting gpt2 = {"gpt2",
                                      .dropout = 0.1f},
                                     REMAT_ADAMW,
                                     1,
-                                    0.0f};
+                                    0.0f,
+                                    REMAT_F32};
+static const struct setting resnet18_bf16 = {"resnet18", {.batch = 4, .image = 16, .classes = 10}, REMAT_SGD, 1, 0.0f,
+                                             REMAT_BF16};
+static const struct setting gpt2_bf16 = {"gpt2",
+                                         {.batch = 2,
+                                          .length = 16,
+                                          .positions = 16,
+                                          .vocabulary = 97,
+                                          .layers = 2,
+                                          .width = 64,
+                                          .heads = 4,
+                                          .dropout = 0.1f},
+                                         REMAT_ADAMW,
+                                         1,
+                                         0.0f,
+                                         REMAT_BF16};
+static const struct setting gpt2_bf16_clipped = {
+    "gpt2",      {.batch = 2, .length = 16, .positions = 16, .vocabulary = 97, .layers = 2, .width = 32, .heads = 4},
+    REMAT_ADAMW, 2,
+    0.5f,        REMAT_BF16};
 static const struct setting gpt2_clipped = {
-    "gpt2",
-    {.batch = 2, .length = 32, .positions = 32, .vocabulary = 97, .layers = 2, .width = 64, .heads = 4},
-    REMAT_ADAMW,
-    2,
-    0.5f};
+    "gpt2",      {.batch = 2, .length = 32, .positions = 32, .vocabulary = 97, .layers = 2, .width = 64, .heads = 4},
+    REMAT_ADAMW, 2,
+    0.5f,        REMAT_F32};
 
 /* Deep and wide: the blocks of the largest models, at sizes that leave most of the time to the updates. */
-static const struct setting resnet152 = {"resnet152", {.batch = 2, .image = 32, .classes = 10}, REMAT_SGD, 1, 0.0f};
+static const struct setting resnet152 = {"resnet152", {.batch = 2, .image = 32, .classes = 10}, REMAT_SGD, 1, 0.0f,
+                                         REMAT_F32};
 static const struct setting gpt2_xl = {
-    "gpt2-xl", {.batch = 1, .length = 16, .positions = 16, .vocabulary = 97, .layers = 2}, REMAT_SGD, 1, 0.0f};
+    "gpt2-xl", {.batch = 1, .length = 16, .positions = 16, .vocabulary = 97, .layers = 2}, REMAT_SGD, 1, 0.0f,
+    REMAT_F32};
 
 struct world {
     const struct remat_backend *backend;
@@ -61,10 +84,12 @@ struct world {
     struct remat_error err;
 };
 
-static const char *device_name(void)
+static const char *device_name(const struct setting *setting)
 {
     const char *name = getenv("REMAT_TEST_BACKEND");
-    return name && *name ? name : "cpu";
+    if (name && *name)
+        return name;
+    return setting->dtype == REMAT_BF16 ? "ref" : "cpu";
 }
 
 static void open_world(struct world *w, const struct setting *setting, const char *backend)
@@ -73,6 +98,7 @@ static void open_world(struct world *w, const struct setting *setting, const cha
     struct remat_lower_options options = remat_lower_defaults(REMAT_TRAIN, setting->optimizer);
     options.micro_count = setting->micro_count;
     options.max_norm = setting->max_norm;
+    options.dtype = setting->dtype;
     support_ok(remat_backend_find(backend, &w->backend, &w->err), &w->err);
     support_ok(w->backend->open(&config, &w->device, &w->err), &w->err);
     support_ok(remat_model_build(setting->model, &setting->options, &w->layers, &w->err), &w->err);
@@ -230,7 +256,7 @@ static void check_all_plans(const struct setting *setting)
     struct remat_plan keep_all;
     struct trace expected;
     int32_t saving = 0;
-    open_world(&w, setting, device_name());
+    open_world(&w, setting, device_name(setting));
     solve(&w, "keep-all", INT64_MAX, &keep_all);
     train(&w, &keep_all, false, &expected);
     for (const struct remat_solver *solver = remat_solvers; solver->name; solver++)
@@ -247,7 +273,7 @@ static void check_large_model(const struct setting *setting)
     struct world w = {0};
     struct remat_plan keep_all;
     struct trace expected;
-    open_world(&w, setting, device_name());
+    open_world(&w, setting, device_name(setting));
     solve(&w, "keep-all", INT64_MAX, &keep_all);
     train(&w, &keep_all, false, &expected);
     assert_true(check_method(&w, "chain", keep_all.arena_bytes, 4, &expected));
@@ -255,6 +281,39 @@ static void check_large_model(const struct setting *setting)
     free(expected.gradients);
     remat_plan_free(&keep_all);
     close_world(&w);
+}
+
+/* The smallest plan of the default method. */
+static void check_smallest_plan(const struct setting *setting)
+{
+    struct world w = {0};
+    struct remat_plan keep_all;
+    struct trace expected;
+    open_world(&w, setting, device_name(setting));
+    solve(&w, "keep-all", INT64_MAX, &keep_all);
+    train(&w, &keep_all, false, &expected);
+    assert_true(check_plan(&w, "chain", 0, &expected) < keep_all.arena_bytes);
+    free(expected.gradients);
+    remat_plan_free(&keep_all);
+    close_world(&w);
+}
+
+static void test_resnet18_bf16_plans(void **state)
+{
+    (void)state;
+    check_smallest_plan(&resnet18_bf16);
+}
+
+static void test_gpt2_bf16_plans(void **state)
+{
+    (void)state;
+    check_all_plans(&gpt2_bf16);
+}
+
+static void test_gpt2_bf16_clipped_plans(void **state)
+{
+    (void)state;
+    check_smallest_plan(&gpt2_bf16_clipped);
 }
 
 static void test_resnet152_plans(void **state)
@@ -303,7 +362,7 @@ static void check_unobserved(const struct setting *setting)
     struct support_run run;
     struct remat_exec_measure measure;
     uint64_t state;
-    open_world(&w, setting, device_name());
+    open_world(&w, setting, device_name(setting));
     solve(&w, "chain", 0, &plan);
     train(&w, &plan, false, &expected);
     open_run(&w, &plan, &options, &run);
@@ -360,13 +419,14 @@ static double relative_distance(const struct remat_state_cell *a, const struct r
     return sqrt(difference) / (sqrt(norm) + 1e-30);
 }
 
-static void check_against_reference(const struct setting *setting, double tolerance)
+/* One step on a device against the same, in f32 perhaps, on ref. */
+static void check_against_reference(const struct setting *setting, const struct setting *expectation, double tolerance)
 {
     struct world tested = {0}, ref = {0};
     struct support_run a, b;
     struct remat_state found, expected;
-    open_one_step(&tested, setting, device_name(), &a);
-    open_one_step(&ref, setting, "ref", &b);
+    open_one_step(&tested, setting, device_name(setting), &a);
+    open_one_step(&ref, expectation, "ref", &b);
     assert_int_equal(a.state.count, b.state.count);
     support_ok(remat_state_mirror(&a.state, &found, &tested.err), &tested.err);
     support_ok(remat_state_mirror(&b.state, &expected, &ref.err), &ref.err);
@@ -394,24 +454,37 @@ static void check_against_reference(const struct setting *setting, double tolera
 static void test_resnet18_reference(void **state)
 {
     (void)state;
-    check_against_reference(&resnet18, 1e-3);
+    check_against_reference(&resnet18, &resnet18, 1e-3);
 }
 
 static void test_gpt2_reference(void **state)
 {
     (void)state;
-    check_against_reference(&gpt2, 1e-4);
+    check_against_reference(&gpt2, &gpt2, 1e-4);
+}
+
+/* A gradient in bf16 has passed some thirty roundings by up to 2^-8, which add up as their root: 1 to 2 %. */
+static void test_gpt2_bf16_reference(void **state)
+{
+    struct setting f32 = gpt2_bf16;
+    (void)state;
+    f32.dtype = REMAT_F32;
+    check_against_reference(&gpt2_bf16, &f32, 0.04);
+    if (strcmp(device_name(&gpt2_bf16), "ref") != 0)
+        check_against_reference(&gpt2_bf16, &gpt2_bf16, 0.04);
 }
 
 /* usage: test_exec_models [NAME PATTERN] */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resnet18_plans),  cmocka_unit_test(test_resnet18_accumulated_plans),
-        cmocka_unit_test(test_gpt2_plans),      cmocka_unit_test(test_gpt2_clipped_plans),
-        cmocka_unit_test(test_resnet152_plans), cmocka_unit_test(test_large_gpt2_plans),
-        cmocka_unit_test(test_gpt2_reference),  cmocka_unit_test(test_resnet18_reference),
-        cmocka_unit_test(test_gpt2_unobserved),
+        cmocka_unit_test(test_resnet18_plans),      cmocka_unit_test(test_resnet18_accumulated_plans),
+        cmocka_unit_test(test_gpt2_plans),          cmocka_unit_test(test_gpt2_clipped_plans),
+        cmocka_unit_test(test_resnet152_plans),     cmocka_unit_test(test_large_gpt2_plans),
+        cmocka_unit_test(test_gpt2_reference),      cmocka_unit_test(test_resnet18_reference),
+        cmocka_unit_test(test_gpt2_unobserved),     cmocka_unit_test(test_resnet18_bf16_plans),
+        cmocka_unit_test(test_gpt2_bf16_plans),     cmocka_unit_test(test_gpt2_bf16_clipped_plans),
+        cmocka_unit_test(test_gpt2_bf16_reference),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

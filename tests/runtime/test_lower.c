@@ -159,6 +159,51 @@ static void test_evaluation_shares_cells(void **state)
     close_model(&eval);
 }
 
+/* Activations are bf16, everything that outlives the step and every statistic is not. */
+static void test_bf16_types(void **state)
+{
+    struct remat_lower_options lower = remat_lower_defaults(REMAT_TRAIN, REMAT_SGD);
+    struct fixture f;
+    (void)state;
+    lower.dtype = REMAT_BF16;
+    open_model(&f, "resnet18", small_image, lower);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CAST, true), 20 + 2); /* convolutions; the classifier's weight, bias */
+    for (int32_t v = 0; v < f.graph.values_count; v++) {
+        const struct remat_value *value = &f.graph.values[v];
+        enum remat_op producer = f.graph.tasks[value->producer].op;
+        if (value->category == REMAT_ACTIVATION || value->category == REMAT_ACTIVATION_GRADIENT)
+            assert_int_equal(value->tensor.dtype, REMAT_BF16);
+        if (value->category == REMAT_STATISTIC)
+            assert_int_equal(value->tensor.dtype, REMAT_F32);
+        if (value->category == REMAT_PARAMETER_GRADIENT)
+            assert_int_equal(value->tensor.dtype, producer == REMAT_OP_CONV2D_BWD_WEIGHTS ? REMAT_BF16 : REMAT_F32);
+        if (producer == REMAT_OP_CAST) /* read forward and, but for the bias, backward; may be made again */
+            assert_true(value->recipes_count == 1 && value->users_count >= 1);
+    }
+    for (int32_t c = 0; c < f.graph.cells_count; c++)
+        assert_int_not_equal(f.graph.cells[c].tensor.dtype, REMAT_BF16);
+    check_updates(&f.graph);
+    check_keep_all(&f.graph);
+    close_model(&f);
+}
+
+static void test_cpu_refuses_bf16(void **state)
+{
+    struct remat_lower_options lower = remat_lower_defaults(REMAT_TRAIN, REMAT_SGD);
+    struct remat_device_config config = {.threads = 1};
+    struct remat_error err = {REMAT_OK, ""};
+    struct fixture f;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    lower.dtype = REMAT_BF16;
+    assert_int_equal(remat_backend_find("cpu", &f.backend, &err), REMAT_OK);
+    assert_int_equal(f.backend->open(&config, &f.device, &err), REMAT_OK);
+    assert_int_equal(remat_model_build("resnet18", &small_image, &f.layers, &err), REMAT_OK);
+    assert_int_equal(remat_lower(&f.layers, f.backend, f.device, &lower, &f.graph, &err), REMAT_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "the device cpu does not compute in bf16"));
+    close_model(&f);
+}
+
 static void test_dropout_vanishes_in_evaluation(void **state)
 {
     struct remat_model_options options = small_text;
@@ -184,6 +229,8 @@ int main(void)
         cmocka_unit_test(test_accumulation_and_clipping),
         cmocka_unit_test(test_evaluation_shares_cells),
         cmocka_unit_test(test_dropout_vanishes_in_evaluation),
+        cmocka_unit_test(test_bf16_types),
+        cmocka_unit_test(test_cpu_refuses_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

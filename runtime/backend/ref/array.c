@@ -3,7 +3,7 @@
 static bool known(const struct remat_tensor *tensors, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
-        if (tensors[i].dtype == REMAT_BF16 || tensors[i].dtype == REMAT_F16 || tensors[i].layout != REMAT_ROW_MAJOR)
+        if (tensors[i].dtype == REMAT_F16 || tensors[i].layout != REMAT_ROW_MAJOR)
             return false;
     }
     return true;

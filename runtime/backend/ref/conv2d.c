@@ -43,7 +43,7 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
                                  const struct remat_kernel_args *args, struct remat_error *err)
 {
     struct shape d = shape_of(&spec->attr, &spec->inputs[0], &spec->outputs[0]);
-    struct remat_ref_array x = remat_ref_input(spec, args, 0), w = remat_ref_cell(spec, args, 0),
+    struct remat_ref_array x = remat_ref_input(spec, args, 0), w = remat_ref_weight(spec, args),
                            y = remat_ref_output(spec, args, 0);
     (void)state;
     (void)err;
@@ -74,7 +74,7 @@ static enum remat_status backward_data(const void *state, const struct remat_ker
                                        const struct remat_kernel_args *args, struct remat_error *err)
 {
     struct shape d = shape_of(&spec->attr, &spec->outputs[0], &spec->inputs[0]);
-    struct remat_ref_array dy = remat_ref_input(spec, args, 0), w = remat_ref_cell(spec, args, 0);
+    struct remat_ref_array dy = remat_ref_input(spec, args, 0), w = remat_ref_weight(spec, args);
     double *sum = args->scratch;
     (void)state;
     (void)err;

@@ -31,4 +31,15 @@ static enum remat_status feed(const void *state, const struct remat_kernel_spec 
     return REMAT_OK;
 }
 
+static enum remat_status cast(const void *state, const struct remat_kernel_spec *spec,
+                              const struct remat_kernel_args *args, struct remat_error *err)
+{
+    (void)state;
+    (void)err;
+    for (int64_t i = 0; i < remat_tensor_elements(&spec->outputs[0]); i++)
+        remat_ref_set(remat_ref_output(spec, args, 0), i, remat_ref_get(remat_ref_cell(spec, args, 0), i));
+    return REMAT_OK;
+}
+
+REMAT_REF_IMPL(remat_ref_cast, REMAT_OP_CAST, cast);
 REMAT_REF_IMPL(remat_ref_feed, REMAT_OP_FEED, feed);

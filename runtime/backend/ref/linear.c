@@ -8,13 +8,13 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
 {
     int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]),
             outputs = remat_tensor_columns(&spec->outputs[0]);
-    struct remat_ref_array x = remat_ref_input(spec, args, 0), w = remat_ref_cell(spec, args, 0);
+    struct remat_ref_array x = remat_ref_input(spec, args, 0), w = remat_ref_weight(spec, args);
     (void)state;
     (void)err;
     for (int64_t i = 0; i < rows * outputs; i++) {
         double y = remat_ref_dot(x, i / outputs * columns, w, i % outputs * columns, columns);
         if (spec->attr.bias)
-            y += remat_ref_get(remat_ref_cell(spec, args, 1), i % outputs);
+            y += remat_ref_get(remat_ref_bias(spec, args), i % outputs);
         remat_ref_set(remat_ref_output(spec, args, 0), i, y);
     }
     return REMAT_OK;
@@ -25,7 +25,7 @@ static enum remat_status backward_data(const void *state, const struct remat_ker
 {
     int64_t rows = remat_tensor_rows(&spec->outputs[0]), columns = remat_tensor_columns(&spec->outputs[0]),
             outputs = remat_tensor_columns(&spec->inputs[0]);
-    struct remat_ref_array dy = remat_ref_input(spec, args, 0), w = remat_ref_cell(spec, args, 0);
+    struct remat_ref_array dy = remat_ref_input(spec, args, 0), w = remat_ref_weight(spec, args);
     double *sum = args->scratch;
     (void)state;
     (void)err;

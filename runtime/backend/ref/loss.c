@@ -62,10 +62,10 @@ static enum remat_status loss(const void *state, const struct remat_kernel_spec 
 static void classifier_row_bwd(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int64_t i,
                                const double *dlogits, double factor, double *dh, double *dw)
 {
-    int64_t columns = remat_tensor_columns(&spec->inputs[0]), classes = spec->cells[0].dims[0];
+    int64_t columns = remat_tensor_columns(&spec->inputs[0]), classes = remat_op_weight(spec)->dims[0];
     memset(dh, 0, (size_t)columns * sizeof *dh);
     for (int64_t v = 0; v < classes; v++) {
-        remat_ref_axpy(dh, dlogits[v] * factor, remat_ref_cell(spec, args, 0), v * columns, columns);
+        remat_ref_axpy(dh, dlogits[v] * factor, remat_ref_weight(spec, args), v * columns, columns);
         remat_ref_axpy(dw + v * columns, dlogits[v] * factor, remat_ref_input(spec, args, 0), i * columns, columns);
     }
     remat_ref_store(remat_ref_output(spec, args, 0), i * columns, dh, columns);
@@ -76,7 +76,7 @@ static enum remat_status classifier(const void *state, const struct remat_kernel
                                     const struct remat_kernel_args *args, struct remat_error *err)
 {
     int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]),
-            classes = spec->cells[0].dims[0];
+            classes = remat_op_weight(spec)->dims[0];
     const int32_t *labels = args->inputs[1];
     bool training = spec->op == REMAT_OP_CLASSIFIER_LOSS;
     double *row = args->scratch, *dh = row + classes, *dw = dh + columns;
@@ -87,9 +87,10 @@ static enum remat_status classifier(const void *state, const struct remat_kernel
     for (int64_t i = 0; i < rows; i++) {
         REMAT_TRY(check_label(labels[i], i, classes, err));
         for (int64_t v = 0; v < classes; v++)
-            row[v] = remat_ref_dot(remat_ref_input(spec, args, 0), i * columns, remat_ref_cell(spec, args, 0),
+            row[v] = remat_ref_dot(remat_ref_input(spec, args, 0), i * columns, remat_ref_weight(spec, args),
                                    v * columns, columns);
-        row_loss(row, classes, labels[i], training ? (double)spec->attr.smoothing : 0, args->cells[1]);
+        row_loss(row, classes, labels[i], training ? (double)spec->attr.smoothing : 0,
+                 args->cells[spec->cells_count - 1]);
         if (training)
             classifier_row_bwd(spec, args, i, row, factor, dh, dw);
     }
@@ -111,7 +112,7 @@ static enum remat_status create_loss(struct remat_device *device, const struct r
 static enum remat_status create_classifier(struct remat_device *device, const struct remat_kernel_spec *spec,
                                            void **state, int64_t *scratch_bytes, struct remat_error *err)
 {
-    int64_t columns = remat_tensor_columns(&spec->inputs[0]), classes = spec->cells[0].dims[0];
+    int64_t columns = remat_tensor_columns(&spec->inputs[0]), classes = remat_op_weight(spec)->dims[0];
     (void)device;
     (void)err;
     *state = NULL;

@@ -1,16 +1,19 @@
 /* The reference backend: every op as plain loops in double, the oracle of all op tests.
  *
- * Floating operands are f32 or f64, one type a call; arithmetic is in double either way, so that gradient checks can
- * run in double and single-precision results are rounded once. One thread, so that all sums have one order. */
+ * Floating operands are f32, f64 or bf16, each as its tensor says; arithmetic is in double, so that gradient checks can
+ * run in double and results are rounded when they are stored (to bf16 by way of f32, as all other backends do). One
+ * thread, so that all sums have one order. */
 #ifndef REMAT_RUNTIME_BACKEND_REF_REF_H
 #define REMAT_RUNTIME_BACKEND_REF_REF_H
 
+#include "runtime/backend/bf16.h"
 #include "runtime/backend/op_table.h"
 
 extern const struct remat_backend remat_backend_ref;
 
 #define REMAT_REF_IMPLS(X)          \
     X(remat_ref_feed)               \
+    X(remat_ref_cast)               \
     X(remat_ref_conv2d)             \
     X(remat_ref_conv2d_bwd_data)    \
     X(remat_ref_conv2d_bwd_weights) \
@@ -62,41 +65,61 @@ bool remat_ref_supports(struct remat_device *device, const struct remat_kernel_s
 #define REMAT_REF_IMPL_SCRATCH(symbol, op_id, run_function, create_function) \
     const struct remat_op_impl symbol = {op_id, "loops", 0, remat_ref_supports, create_function, run_function, NULL}
 
-/* A floating array of either width, read and written as double. Borrows the operand's memory. */
+/* A floating array, read and written as double. Borrows the operand's memory. */
 struct remat_ref_array {
-    char *base;
-    bool wide; /* f64, else f32 */
+    void *base;
+    enum remat_dtype dtype;
 };
 
 static inline struct remat_ref_array remat_ref_input(const struct remat_kernel_spec *spec,
                                                      const struct remat_kernel_args *args, int32_t i)
 {
-    return (struct remat_ref_array){(char *)(uintptr_t)args->inputs[i], spec->inputs[i].dtype == REMAT_F64};
+    return (struct remat_ref_array){(void *)(uintptr_t)args->inputs[i], spec->inputs[i].dtype};
 }
 
 static inline struct remat_ref_array remat_ref_output(const struct remat_kernel_spec *spec,
                                                       const struct remat_kernel_args *args, int32_t i)
 {
-    return (struct remat_ref_array){args->outputs[i], spec->outputs[i].dtype == REMAT_F64};
+    return (struct remat_ref_array){args->outputs[i], spec->outputs[i].dtype};
 }
 
 static inline struct remat_ref_array remat_ref_cell(const struct remat_kernel_spec *spec,
                                                     const struct remat_kernel_args *args, int32_t i)
 {
-    return (struct remat_ref_array){args->cells[i], spec->cells[i].dtype == REMAT_F64};
+    return (struct remat_ref_array){args->cells[i], spec->cells[i].dtype};
+}
+
+/* The weight, cast or not, of an op that has one; its bias comes next. */
+static inline struct remat_ref_array remat_ref_weight(const struct remat_kernel_spec *spec,
+                                                      const struct remat_kernel_args *args)
+{
+    int32_t input = remat_op_cast_weight(spec);
+    return input >= 0 ? remat_ref_input(spec, args, input) : remat_ref_cell(spec, args, 0);
+}
+
+static inline struct remat_ref_array remat_ref_bias(const struct remat_kernel_spec *spec,
+                                                    const struct remat_kernel_args *args)
+{
+    int32_t input = remat_op_cast_weight(spec);
+    return input >= 0 ? remat_ref_input(spec, args, input + 1) : remat_ref_cell(spec, args, 1);
 }
 
 static inline double remat_ref_get(struct remat_ref_array a, int64_t i)
 {
-    return a.wide ? ((const double *)(const void *)a.base)[i] : (double)((const float *)(const void *)a.base)[i];
+    if (a.dtype == REMAT_F32)
+        return (double)((const float *)a.base)[i];
+    return a.dtype == REMAT_F64 ? ((const double *)a.base)[i]
+                                : (double)remat_bf16_to_f32(((const uint16_t *)a.base)[i]);
 }
 
 static inline void remat_ref_set(struct remat_ref_array a, int64_t i, double x)
 {
-    if (a.wide)
-        ((double *)(void *)a.base)[i] = x;
+    if (a.dtype == REMAT_F32)
+        ((float *)a.base)[i] = (float)x;
+    else if (a.dtype == REMAT_F64)
+        ((double *)a.base)[i] = x;
     else
-        ((float *)(void *)a.base)[i] = (float)x;
+        ((uint16_t *)a.base)[i] = remat_bf16_from_f32((float)x);
 }
 
 /* The sum over i < count of a[a_at + i] * b[b_at + i]. */
