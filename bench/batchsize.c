@@ -19,6 +19,7 @@ struct search {
     struct remat_workload low, high; /* profiled at two batches */
     int64_t low_batch, high_batch;
     int64_t smallest_batch; /* that the model can be built with */
+    int64_t memory_bytes;   /* persistent + arena; 0 = not known yet */
     json_t *points;
 };
 
@@ -36,7 +37,7 @@ static enum remat_status open_batch(const struct search *search, int64_t batch, 
     struct remat_workload_config config = *search->workload;
     config.options.batch = batch;
     config.times = times;
-    config.profile.memory_limit_bytes = search->config->memory_bytes;
+    config.profile.memory_limit_bytes = search->memory_bytes;
     return remat_workload_open(&config, out, err);
 }
 
@@ -72,10 +73,10 @@ static enum remat_status solve_batch(const struct search *search, int64_t batch,
     REMAT_TRY(open_batch(search, batch, REMAT_TIMES_ROUGH, workload, err));
     if (profiled)
         fit_times(search, &workload->graph, batch);
-    options.budget_bytes = search->config->memory_bytes - workload->graph.persistent_bytes;
+    options.budget_bytes = search->memory_bytes - workload->graph.persistent_bytes;
     if (options.budget_bytes <= 0)
         return remat_fail(err, REMAT_INFEASIBLE, "parameters and optimizer state alone take %lld of %lld bytes",
-                          (long long)workload->graph.persistent_bytes, (long long)search->config->memory_bytes);
+                          (long long)workload->graph.persistent_bytes, (long long)search->memory_bytes);
     return remat_solve(&workload->graph, search->config->solver, &options, plan, err);
 }
 
@@ -126,6 +127,9 @@ static enum remat_status find_smallest(struct search *search, struct remat_error
     while (status == REMAT_USAGE && batch < MAX_SMALLEST) {
         batch = batch > 0 ? 2 * batch : 1;
         status = open_batch(search, batch, REMAT_TIMES_ROUGH, &workload, err);
+        if (status == REMAT_OK)
+            search->memory_bytes =
+                remat_size_resolve(search->config->memory, workload.backend->ops->available_bytes(workload.device));
         remat_workload_close(&workload);
     }
     REMAT_TRY(status);
@@ -135,7 +139,7 @@ static enum remat_status find_smallest(struct search *search, struct remat_error
     remat_workload_close(&workload);
     if (status == REMAT_INFEASIBLE)
         remat_error_prefix(err, "not even a batch of %lld fits into %lld bytes", (long long)batch,
-                           (long long)search->config->memory_bytes);
+                           (long long)search->memory_bytes);
     return status;
 }
 
@@ -252,7 +256,7 @@ static enum remat_status write_results(const struct search *search, const struct
     json_t *json = remat_results_header("remat-batchsize", &search->low, search->config->command);
     char path[PATH_BYTES];
     enum remat_status status;
-    json_object_set_new(json, "memory_bytes", json_integer(search->config->memory_bytes));
+    json_object_set_new(json, "memory_bytes", json_integer(search->memory_bytes));
     json_object_set_new(json, "best_batch", json_integer(result->best_batch));
     json_object_set_new(json, "largest_batch", json_integer(result->largest_batch));
     json_object_set(json, "points", search->points);

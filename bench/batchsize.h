@@ -5,6 +5,7 @@
 #ifndef REMAT_BENCH_BATCHSIZE_H
 #define REMAT_BENCH_BATCHSIZE_H
 
+#include "core/base/size.h"
 #include "solver/solver.h"
 #include "trainer/workload.h"
 
@@ -13,7 +14,7 @@ struct remat_batchsize_config {
     char *const *worker_command; /* argv without --batch; "--batch N" and the plan's path are added */
     const struct remat_solver *solver;
     struct remat_solve_options solve; /* budget ignored */
-    int64_t memory_bytes;             /* persistent + arena */
+    struct remat_size memory;         /* persistent + arena; a fraction is of what the device has available */
     int32_t steps;                    /* measured steps of the winners; 0 = none */
     void (*progress)(void *context, const char *what, double fraction);
     void *context;

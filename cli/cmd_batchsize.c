@@ -5,7 +5,6 @@
 #include "cli/worker_command.h"
 #include "profiler/cache.h"
 #include "report/report.h"
-#include "runtime/backend/memory.h"
 
 #include <stdlib.h>
 
@@ -17,6 +16,7 @@ static enum remat_status search(const struct cli_args *args, const struct remat_
     struct remat_batchsize_config config = {.folder = args->output,
                                             .command = text,
                                             .worker_command = command->argv,
+                                            .memory = args->memory,
                                             .steps = args->steps ? (int32_t)args->steps : 3,
                                             .progress = cli_progress};
     enum remat_status status;
@@ -24,7 +24,6 @@ static enum remat_status search(const struct cli_args *args, const struct remat_
     config.solve.seed = (uint64_t)args->seed;
     config.solve.time_limit_seconds = args->time_limit_seconds;
     config.solve.gap = args->gap_percent / 100;
-    config.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
     REMAT_TRY(cli_solver(args, &config.solver, err));
     status = remat_batchsize(workload, &config, &result, err);
     cli_progress_end();

@@ -160,7 +160,7 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
     enum remat_status status;
     REMAT_TRY_GOTO(cli_solver(args, &solver, err), done);
     REMAT_TRY_GOTO(open_graph(args, &workload, err), done);
-    REMAT_TRY_GOTO(cli_solve_options(args, &workload.graph, &options, err), done);
+    REMAT_TRY_GOTO(cli_solve_options(args, &workload, &options, err), done);
     if (solver->anytime)
         options.stop = remat_interrupt_install();
     status = args->curve ? solve_curve(args, &workload.graph, solver, options, err)

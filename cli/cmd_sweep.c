@@ -48,7 +48,7 @@ static enum remat_status sweep(const struct cli_args *args, struct remat_workloa
     enum remat_status status, report_status;
     cli_describe_command("sweep", command, text, sizeof text);
     REMAT_TRY(cli_solver(args, &config.solver, err));
-    REMAT_TRY(cli_solve_options(args, &workload->graph, &config.solve, err));
+    REMAT_TRY(cli_solve_options(args, workload, &config.solve, err));
     if (args->reference_budgets)
         config.extra_count = reference_budgets(args->positionals[0], extra);
     config.stop = remat_interrupt_install();

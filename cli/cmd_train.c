@@ -6,7 +6,6 @@
 #include "core/base/json.h"
 #include "profiler/cache.h"
 #include "report/report.h"
-#include "runtime/backend/memory.h"
 #include "trainer/evaluate.h"
 #include "trainer/interrupt.h"
 #include "trainer/train.h"
@@ -95,12 +94,11 @@ static enum remat_status run_train(const struct cli_args *args, struct remat_err
     REMAT_TRY(cli_cache_path(&config.workload.profile, cache, sizeof cache, err));
     config.workload.times = args->analytic ? REMAT_TIMES_ROOFLINE : REMAT_TIMES_MEASURED;
     config.planning = (struct remat_planning){.budget = args->budget_given ? &args->budget : NULL,
+                                              .memory = args->memory_given ? &args->memory : NULL,
                                               .solver = args->solver,
                                               .time_limit_seconds = args->time_limit_seconds,
                                               .gap = args->gap_percent / 100,
                                               .seed = (uint64_t)args->seed};
-    if (args->memory_given)
-        config.planning.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
     config.micro_count = (int32_t)args->accumulate;
     config.seed = (uint64_t)args->seed;
     config.folder = args->output;

@@ -136,18 +136,20 @@ enum remat_status cli_solver(const struct cli_args *args, const struct remat_sol
     return remat_solver_find(args->solver, out, err);
 }
 
-enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_task_graph *graph,
+enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_workload *workload,
                                     struct remat_solve_options *out, struct remat_error *err)
 {
-    struct remat_planning planning = {.budget = args->budget_given ? &args->budget : NULL};
+    struct remat_planning planning = {.budget = args->budget_given ? &args->budget : NULL,
+                                      .memory = args->memory_given ? &args->memory : NULL};
     *out = (struct remat_solve_options){.budget_bytes = INT64_MAX,
                                         .time_limit_seconds = args->time_limit_seconds,
                                         .gap = args->gap_percent / 100,
                                         .seed = (uint64_t)args->seed,
                                         .threads = args->threads ? (int32_t)args->threads : 1};
-    if (args->memory_given)
-        planning.memory_bytes = remat_size_resolve(args->memory, remat_available_bytes());
-    return remat_planning_budget(&planning, graph, &out->budget_bytes, err);
+    planning.available_bytes = remat_available_bytes();
+    if (workload->device)
+        planning.available_bytes = workload->backend->ops->available_bytes(workload->device);
+    return remat_planning_budget(&planning, &workload->graph, &out->budget_bytes, err);
 }
 
 void cli_progress(void *context, const char *what, double fraction)

@@ -28,8 +28,9 @@ REMAT_MUST_CHECK enum remat_status cli_cache_path(struct remat_profile_options *
                                                   struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status cli_solver(const struct cli_args *args, const struct remat_solver **out,
                                               struct remat_error *err);
-/* Budget in bytes: --budget (a fraction is of keep-all's arena), --memory (less what is persistent), or none. */
-REMAT_MUST_CHECK enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_task_graph *graph,
+/* Budget in bytes: --budget (a fraction is of keep-all's arena), --memory (a fraction is of what the device has
+ * available; less what is persistent), or none. A workload without a device takes the host's memory. */
+REMAT_MUST_CHECK enum remat_status cli_solve_options(const struct cli_args *args, const struct remat_workload *workload,
                                                      struct remat_solve_options *out, struct remat_error *err);
 
 /* A progress callback for the library: a bar on a terminal, nothing elsewhere. `context` is unused. */

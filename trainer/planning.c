@@ -33,21 +33,24 @@ static enum remat_status keep_all_bytes(const struct remat_task_graph *graph, in
 enum remat_status remat_planning_budget(const struct remat_planning *planning, const struct remat_task_graph *graph,
                                         int64_t *out, struct remat_error *err)
 {
-    int64_t whole = 0;
+    int64_t whole = 0, memory_bytes = INT64_MAX;
     *out = INT64_MAX;
     if (planning->budget) {
         if (planning->budget->fraction >= 0)
             REMAT_TRY(keep_all_bytes(graph, &whole, err));
         *out = remat_size_resolve(*planning->budget, whole);
     }
-    if (planning->memory_bytes > 0 && planning->memory_bytes - graph->persistent_bytes < *out)
-        *out = planning->memory_bytes - graph->persistent_bytes;
+    if (planning->memory) {
+        memory_bytes = remat_size_resolve(*planning->memory, planning->available_bytes);
+        if (memory_bytes - graph->persistent_bytes < *out)
+            *out = memory_bytes - graph->persistent_bytes;
+    }
     if (*out > 0)
         return REMAT_OK;
     return remat_fail(
         err, REMAT_INFEASIBLE,
         "%s: parameters and optimizer state alone take %lld bytes; nothing of the %lld is left for the step",
-        graph->name, (long long)graph->persistent_bytes, (long long)planning->memory_bytes);
+        graph->name, (long long)graph->persistent_bytes, (long long)memory_bytes);
 }
 
 /* A deep copy, by way of the plan's own JSON. */

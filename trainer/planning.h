@@ -11,7 +11,8 @@ struct remat_planning {
     const struct remat_task_graph
         *plan_graph;                 /* with `plan`: what it was made for, with the times that it predicts by */
     const struct remat_size *budget; /* of the arena, fractions of keep-all's; NULL = none */
-    int64_t memory_bytes;            /* persistent + arena; 0 = no limit */
+    const struct remat_size *memory; /* of persistent + arena, fractions of available_bytes; NULL = none */
+    int64_t available_bytes;         /* of the device, before anything of the run is there */
     const char *solver;              /* NULL = the default */
     double time_limit_seconds, gap;  /* as in remat_solve_options */
     uint64_t seed;

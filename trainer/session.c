@@ -37,7 +37,7 @@ static enum remat_status lower(struct remat_session *run, struct remat_error *er
 {
     struct remat_workload_config workload = run->config->workload;
     struct remat_lower_options eval = remat_recipe_lower(&run->recipe, REMAT_EVAL, 1);
-    bool any_limit = run->config->planning.budget || run->config->planning.memory_bytes > 0;
+    bool any_limit = run->config->planning.budget || run->config->planning.memory;
     workload.options = run->model_options;
     workload.lower = remat_recipe_lower(&run->recipe, REMAT_TRAIN, run->micro_count);
     remat_normalization(run->recipe.normalize, workload.feed_mean, workload.feed_std);
@@ -54,6 +54,7 @@ static enum remat_status choose_plans(struct remat_session *run, struct remat_er
 {
     struct remat_planning planning = run->config->planning;
     planning.seed = run->config->seed;
+    planning.available_bytes = run->workload.backend->ops->available_bytes(run->workload.device);
     REMAT_TRY(remat_planning_train(&planning, &run->workload.graph, &run->plan, &run->budget_bytes, err));
     return remat_planning_eval(&run->eval_graph, run->budget_bytes, &run->eval_plan, err);
 }

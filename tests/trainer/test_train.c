@@ -321,7 +321,7 @@ static void evaluation_of_checkpoints_matches_training(void **state)
 
 static void impossible_runs_are_refused_before_step_0(void **state)
 {
-    struct remat_size tiny = {.bytes = 4096, .fraction = -1};
+    struct remat_size tiny = {.bytes = 4096, .fraction = -1}, least = {.bytes = 64, .fraction = -1};
     struct remat_train_config config;
     struct remat_train_result result;
     struct remat_error err;
@@ -331,7 +331,7 @@ static void impossible_runs_are_refused_before_step_0(void **state)
     config.planning.solver = "keep-all";
     assert_int_equal(remat_train(&config, &result, &err), REMAT_INFEASIBLE);
     config = text_config();
-    config.planning.memory_bytes = 64;
+    config.planning.memory = &least;
     assert_int_equal(remat_train(&config, &result, &err), REMAT_INFEASIBLE);
     config = text_config();
     config.recipe.batch = 41;
