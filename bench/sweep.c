@@ -107,7 +107,8 @@ static enum remat_status measure_point(struct sweep *sweep, const char *plan_pat
         sweep->keep_all_ns = remat_median(keep_all_steps, count);
     json_object_set_new(json, "measured_peak_bytes", json_integer(report.peak_bytes));
     json_object_set_new(json, "measured_live_bytes", json_integer(report.live_bytes));
-    json_object_set_new(json, "process_peak_bytes", json_integer(report.process_peak_bytes));
+    if (report.process_peak_bytes >= 0)
+        json_object_set_new(json, "process_peak_bytes", json_integer(report.process_peak_bytes));
     json_object_set_new(json, "state_hash", remat_json_from_hash(report.state_hash));
     json_object_set_new(json, "measured_step_ns", json_integer(median));
     json_object_set_new(json, "steps_ns", list(steps, count));

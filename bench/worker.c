@@ -106,10 +106,23 @@ static enum remat_status run_step(struct remat_exec *exec, const struct remat_ta
     return REMAT_OK;
 }
 
-static enum remat_status serve(struct remat_exec *exec, const struct remat_task_graph *graph,
+/* What the process holds where the arena is: its highest resident bytes on the host, its bytes on a device (which steps
+ * do not change); -1 if unknown. */
+static int64_t process_bytes(const struct remat_workload *workload, bool now)
+{
+    struct remat_device_memory memory;
+    if (workload->backend->ops->host)
+        return now ? remat_process_resident_bytes() : remat_process_peak_bytes();
+    workload->backend->ops->memory_used(workload->device, &memory);
+    return memory.process_bytes;
+}
+
+static enum remat_status serve(const struct remat_workload *workload, struct remat_exec *exec,
                                const struct remat_state *state, int64_t baseline_bytes, int in, int out,
                                struct remat_error *err)
 {
+    const struct remat_task_graph *graph = &workload->graph;
+    int64_t held_bytes;
     char line[LINE_BYTES];
     struct remat_exec_measure measure;
     uint64_t hash;
@@ -124,9 +137,11 @@ static enum remat_status serve(struct remat_exec *exec, const struct remat_task_
         REMAT_TRY(write_line(out, line, err));
     }
     REMAT_TRY(remat_exec_measured(exec, &measure, err));
+    held_bytes = process_bytes(workload, false);
     REMAT_TRY(remat_state_hash(state, &hash, err));
     snprintf(line, sizeof line, "%lld %lld %lld %016llx\n", (long long)measure.peak_bytes,
-             (long long)measure.live_peak_bytes, (long long)(remat_process_peak_bytes() - baseline_bytes),
+             (long long)measure.live_peak_bytes,
+             (long long)(held_bytes < 0 || baseline_bytes < 0 ? -1 : held_bytes - baseline_bytes),
              (unsigned long long)hash);
     return write_line(out, line, err);
 }
@@ -143,14 +158,14 @@ enum remat_status remat_worker_serve(struct remat_workload *workload, const stru
     REMAT_TRY_GOTO(remat_state_create(workload->backend, workload->device, &workload->graph, &state, err), done);
     REMAT_TRY_GOTO(remat_state_init_parameters(&state, &workload->layers, 1, err), done);
     reset_process_peak();
-    baseline_bytes = remat_process_resident_bytes();
+    baseline_bytes = process_bytes(workload, true);
     REMAT_TRY_GOTO(workload->backend->ops->memory_open(workload->device, plan->arena_bytes, "the arena", &arena, err),
                    done);
     REMAT_TRY_GOTO(remat_exec_create(workload->backend, workload->device, &workload->graph, plan, &state, &arena,
                                      &options, &exec, err),
                    done);
     fill_staging(exec, &workload->graph);
-    status = serve(exec, &workload->graph, &state, baseline_bytes, in, out, err);
+    status = serve(workload, exec, &state, baseline_bytes, in, out, err);
 done:
     remat_exec_destroy(exec);
     remat_memory_close(&arena);

@@ -14,8 +14,9 @@
 /* What a worker says at its end; every number is measured, none taken from the plan. */
 struct remat_worker_report {
     int64_t peak_bytes, live_bytes; /* of the tracker */
-    int64_t process_peak_bytes;     /* VmHWM minus what was resident before the arena */
-    uint64_t state_hash;            /* of all cells after the last step */
+    int64_t
+        process_peak_bytes; /* beyond what was held before the arena: VmHWM, or on a device what NVML tells (-1: not) */
+    uint64_t state_hash;    /* of all cells after the last step */
 };
 
 /* The worker's side: serves `in` until "end" or end of file. */

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "runtime/backend/memory.h"
+#include "runtime/exec/ladder.h"
 
 #include <archive.h>
 #include <cairo.h>
@@ -13,15 +14,18 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
 {
     struct remat_device_config config = {0};
     struct remat_device_info info;
+    struct remat_memory_ladder ladder;
     struct remat_machine_peaks peaks = {0, 0};
     struct remat_device *device = NULL;
     json_t *json;
     if (backend->open(&config, &device, err) != REMAT_OK)
         return json_pack("{s:s, s:s, s:s}", "name", backend->name, "status", "unavailable", "reason", err->message);
     backend->describe(device, &info);
+    remat_memory_ladder(backend->ops, device, -1, -1, &ladder);
     json = json_pack("{s:s, s:s, s:s, s:s, s:i}", "name", backend->name, "status", "ok", "description",
                      info.description, "fingerprint", info.fingerprint, "threads", (int)info.threads);
     json_object_set_new(json, "memory_bytes", json_integer((json_int_t)info.memory_bytes));
+    json_object_set_new(json, "memory", remat_memory_ladder_json(&ladder));
     if (backend != remat_backends[1] && remat_profile_peaks(backend, device, NULL, &peaks, err) == REMAT_OK) {
         json_object_set_new(json, "gflop_per_second", json_real(peaks.gflop_per_second));
         json_object_set_new(json, "gbyte_per_second", json_real(peaks.gbyte_per_second));

@@ -25,6 +25,20 @@ static void set_data(const struct cli_args *args, struct remat_data_config *data
     data->seed = (uint64_t)args->seed;
 }
 
+/* One line for the ladder of a device with memory of its own. */
+static void print_ladder(const struct remat_memory_ladder *ladder)
+{
+    char plan[32], arena[32], pool[32], process[32];
+    if (ladder->pool_bytes < 0)
+        return;
+    printf("device memory: plan %s <= arena %s <= pool %s <= process %s%s%s\n",
+           remat_size_format(ladder->plan_bytes, plan, sizeof plan),
+           remat_size_format(ladder->arena_bytes, arena, sizeof arena),
+           remat_size_format(ladder->pool_bytes, pool, sizeof pool),
+           ladder->process_bytes < 0 ? "unknown" : remat_size_format(ladder->process_bytes, process, sizeof process),
+           ladder->device.note[0] ? ": " : "", ladder->device.note);
+}
+
 static void print_result(const struct remat_train_result *result)
 {
     char planned[32], measured[32], persistent[32];
@@ -37,6 +51,7 @@ static void print_result(const struct remat_train_result *result)
            (long long)result->measured_bytes,
            remat_size_format(result->persistent_bytes, persistent, sizeof persistent),
            (unsigned long long)result->state_hash);
+    print_ladder(&result->memory);
 }
 
 /* JSON has no number for "none". */
@@ -55,6 +70,7 @@ static json_t *result_json(const struct remat_train_result *result)
     set_real(json, "test_loss", result->test_loss);
     set_real(json, "test_accuracy", result->test_accuracy);
     json_object_set_new(json, "state_hash", remat_json_from_hash(result->state_hash));
+    json_object_set_new(json, "memory", remat_memory_ladder_json(&result->memory));
     return json;
 }
 

@@ -237,6 +237,9 @@ static enum remat_status fill_result(struct loop *loop, struct remat_error *err)
     result->measured_bytes = measured.peak_bytes;
     result->persistent_bytes = run->workload.graph.persistent_bytes;
     result->budget_bytes = run->budget_bytes;
+    remat_memory_ladder(run->workload.backend->ops, run->workload.device,
+                        run->plan.arena_bytes + run->workload.graph.persistent_bytes,
+                        run->arena.bytes + run->state.memory.bytes, &result->memory);
     REMAT_TRY(hash_state(&run->state, &result->state_hash, err));
     result->seconds = now_seconds() - loop->started;
     return REMAT_OK;
@@ -250,13 +253,13 @@ static enum remat_status write_end(const struct loop *loop, struct remat_error *
     if (!loop->run->log)
         return REMAT_OK;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)result->state_hash);
-    REMAT_TRY(remat_log_event(loop->run->log,
-                              json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:f}", "event", "end", "step",
-                                        (json_int_t)result->steps, "state_hash", hash, "planned_peak_bytes",
-                                        (json_int_t)result->planned_bytes, "measured_peak_bytes",
-                                        (json_int_t)result->measured_bytes, "process_peak_bytes",
-                                        (json_int_t)remat_process_peak_bytes(), "seconds", result->seconds),
-                              err));
+    REMAT_TRY(remat_log_event(
+        loop->run->log,
+        json_pack("{s:s, s:I, s:s, s:I, s:I, s:I, s:f, s:o}", "event", "end", "step", (json_int_t)result->steps,
+                  "state_hash", hash, "planned_peak_bytes", (json_int_t)result->planned_bytes, "measured_peak_bytes",
+                  (json_int_t)result->measured_bytes, "process_peak_bytes", (json_int_t)remat_process_peak_bytes(),
+                  "seconds", result->seconds, "memory", remat_memory_ladder_json(&result->memory)),
+        err));
     return remat_log_sync(loop->run->log, bytes, err);
 }
 

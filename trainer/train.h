@@ -5,6 +5,7 @@
 #ifndef REMAT_TRAINER_TRAIN_H
 #define REMAT_TRAINER_TRAIN_H
 
+#include "runtime/exec/ladder.h"
 #include "trainer/data/source.h"
 #include "trainer/planning.h"
 #include "trainer/recipe.h"
@@ -38,6 +39,7 @@ struct remat_train_result {
     int64_t planned_bytes, measured_bytes;  /* arena: the plan's, and the highest extent handed to a kernel */
     int64_t persistent_bytes, budget_bytes; /* INT64_MAX = no budget */
     double seconds;
+    struct remat_memory_ladder memory; /* at the end, all being still open */
 };
 
 /* REMAT_INTERRUPTED after a stop: the checkpoint is saved (with a folder) and *out tells how far it went. A loss that

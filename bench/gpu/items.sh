@@ -9,7 +9,6 @@ mkdir -p "$out"
 export REMAT_BACKEND_PATH="$bin${REMAT_BACKEND_PATH:+:$REMAT_BACKEND_PATH}"
 failed=0
 
-machine=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)
 check=$("$bin/remat" check --json 2>/dev/null || echo null)
 
 # Text as a JSON string.
@@ -18,7 +17,7 @@ quote() {
         { printf '"'; tr -d '\000-\037' | tail -c 8000 | sed 's/[\\"]/\\&/g'; printf '"'; }
 }
 
-# item NAME COMMAND...: {"item", "status", "seconds", "command", "machine", "check", "output", "result"}. `result` is the command's
+# item NAME COMMAND...: {"item", "status", "seconds", "command", "check", "output", "result"}. `result` is the command's
 # output where that is JSON.
 item() {
     name=$1
@@ -36,8 +35,7 @@ item() {
     if [ "$(head -c 1 "$json")" != '{' ]; then cat "$json" >>"$log"; echo null >"$json"; fi
     {
         printf '{"format": "remat-gpu-item", "version": 1, "item": "%s", "status": "%s", "seconds": %s,\n' "$name" "$status" "$seconds"
-        printf ' "command": %s,\n "machine": %s,\n' "$(echo "$*" | quote)" "$(echo "$machine" | quote)"
-        printf ' "memory_used": %s,\n' "$(nvidia-smi --query-gpu=memory.used --format=csv,noheader 2>/dev/null | quote)"
+        printf ' "command": %s,\n' "$(echo "$*" | quote)"
         printf ' "check": %s,\n "result": %s,\n "output": %s}\n' "$check" "$(cat "$json")" "$(quote <"$log")"
     } >"$file.part"
     mv "$file.part" "$file"

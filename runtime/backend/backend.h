@@ -32,6 +32,17 @@ struct remat_device_info {
     int64_t memory_bytes; /* available now */
 };
 
+/* What lies on a device, from what was asked for to all that the process holds there. -1: unknown. */
+struct remat_device_memory {
+    int64_t total_bytes, free_bytes; /* of the whole device, whoever uses it */
+    int64_t asked_bytes;             /* open by memory_open */
+    int64_t pool_bytes;              /* what the device took for them, in whole pages */
+    int64_t context_bytes;           /* taken by opening the device, and by the libraries it was opened with */
+    int64_t libraries_bytes;
+    int64_t process_bytes; /* of this process; on the host its resident bytes */
+    char note[160];        /* why something is unknown; "" = nothing is */
+};
+
 /* What varies from step to step; kernels read it through the pointer, so that a captured step stays the same. */
 struct remat_step_record {
     uint64_t seed;
@@ -68,6 +79,7 @@ struct remat_device_ops {
     enum remat_status (*pinned_open)(struct remat_device *device, int64_t bytes, const char *purpose,
                                      struct remat_memory *out, struct remat_error *err);
     int64_t (*available_bytes)(struct remat_device *device); /* -1 if unknown */
+    void (*memory_used)(struct remat_device *device, struct remat_device_memory *out);
     /* Host to device; when it returns, `from` may be changed. */
     enum remat_status (*upload)(struct remat_device *device, void *to, const void *from, int64_t bytes,
                                 struct remat_error *err);

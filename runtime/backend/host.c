@@ -23,6 +23,18 @@ static int64_t available_bytes(struct remat_device *device)
     return remat_available_bytes();
 }
 
+static void memory_used(struct remat_device *device, struct remat_device_memory *out)
+{
+    (void)device;
+    *out = (struct remat_device_memory){.total_bytes = remat_total_bytes(),
+                                        .free_bytes = remat_available_bytes(),
+                                        .asked_bytes = -1,
+                                        .pool_bytes = -1,
+                                        .context_bytes = -1,
+                                        .libraries_bytes = -1,
+                                        .process_bytes = remat_process_resident_bytes()};
+}
+
 /* In pieces on all threads: one thread does not fill a memory bus. */
 static enum remat_status copy(struct remat_device *device, void *to, const void *from, int64_t bytes,
                               struct remat_error *err)
@@ -104,6 +116,7 @@ const struct remat_device_ops remat_host_ops = {
     .memory_open = memory_open,
     .pinned_open = memory_open,
     .available_bytes = available_bytes,
+    .memory_used = memory_used,
     .upload = transfer,
     .download = transfer,
     .copy = copy,

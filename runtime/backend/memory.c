@@ -118,6 +118,11 @@ int64_t remat_available_bytes(void)
     return machine < 0 || machine < group ? machine : group;
 }
 
+int64_t remat_total_bytes(void)
+{
+    return proc_bytes("/proc/meminfo", "MemTotal");
+}
+
 static enum remat_status out_of_memory(int64_t bytes, int64_t available, const char *purpose, struct remat_error *err)
 {
     char asked_text[32], available_text[32];

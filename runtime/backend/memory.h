@@ -24,9 +24,11 @@ REMAT_MUST_CHECK enum remat_status remat_memory_open(int64_t bytes, const char *
                                                      struct remat_error *err);
 void remat_memory_close(struct remat_memory *memory);
 
-/* The process's own peak (VmHWM) and current (VmRSS) resident bytes, and the machine's MemAvailable; -1 if unknown. */
+/* The process's own peak (VmHWM) and current (VmRSS) resident bytes, the machine's MemAvailable (less what the
+ * process's control group denies) and MemTotal; -1 if unknown. */
 int64_t remat_process_peak_bytes(void);
 int64_t remat_process_resident_bytes(void);
 int64_t remat_available_bytes(void);
+int64_t remat_total_bytes(void);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "runtime/backend/backend.h"
 
-enum { REMAT_PLUGIN_VERSION = 1 };
+enum { REMAT_PLUGIN_VERSION = 2 };
 
 /* What a program and a plugin must agree on. */
 static inline int64_t remat_plugin_abi(void)
@@ -16,6 +16,7 @@ static inline int64_t remat_plugin_abi(void)
                              REMAT_OP_COUNT,
                              (int64_t)sizeof(struct remat_backend),
                              (int64_t)sizeof(struct remat_device_ops),
+                             (int64_t)sizeof(struct remat_device_memory),
                              (int64_t)sizeof(struct remat_kernel_spec),
                              (int64_t)sizeof(struct remat_kernel_args),
                              (int64_t)sizeof(struct remat_step_record),

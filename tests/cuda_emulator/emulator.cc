@@ -166,7 +166,9 @@ struct region {
     size_t bytes, mapped;
 };
 std::map<char *, region> device_memory, pinned_memory;
-const size_t TOTAL_BYTES = 4ull << 30;
+const size_t TOTAL_BYTES = 4ull << 30, CONTEXT_BYTES = 64ull << 20;
+/* Of this process; what a context takes is there from the start. */
+unsigned long long bytes_in_use = CONTEXT_BYTES;
 
 /* Of large regions the first and the last part alone: changing many pages takes longer than small kernels. */
 void protect(int how)
@@ -280,6 +282,13 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char *out, int capacity, int device)
+{
+    (void)device;
+    snprintf(out, (size_t)capacity, "emulated:%p", (void *)&bytes_in_use);
+    return cudaSuccess;
+}
+
 cudaError_t cudaDriverGetVersion(int *version)
 {
     *version = CUDART_VERSION;
@@ -294,9 +303,8 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
-    *total = *available = TOTAL_BYTES;
-    for (auto &entry : device_memory)
-        *available -= entry.second.bytes;
+    *total = TOTAL_BYTES;
+    *available = TOTAL_BYTES - bytes_in_use;
     return cudaSuccess;
 }
 
@@ -307,12 +315,14 @@ static cudaError_t map(std::map<char *, region> &regions, void **out, size_t byt
     cudaMemGetInfo(&available, &total);
     if (refused())
         return cudaErrorStreamCaptureUnsupported;
-    if (bytes > available)
+    if (mapped > available)
         return cudaErrorMemoryAllocation;
     char *at = (char *)mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
         return cudaErrorMemoryAllocation;
     regions[at] = region{bytes, mapped};
+    if (&regions == &device_memory)
+        bytes_in_use += mapped;
     *out = at;
     if (out_of_reach)
         protect(PROT_NONE);
@@ -326,6 +336,8 @@ static cudaError_t unmap(std::map<char *, region> &regions, void *memory)
         return cudaErrorInvalidValue;
     drain();
     munmap(memory, found->second.mapped);
+    if (&regions == &device_memory)
+        bytes_in_use -= found->second.mapped;
     regions.erase(found);
     return cudaSuccess;
 }

@@ -2,6 +2,7 @@
 #include "runtime/backend/cuda/cuda.h"
 
 #include "core/base/memory.h"
+#include "runtime/backend/cuda/nvml.h"
 #include "runtime/backend/plugin.h"
 
 #include <stdio.h>
@@ -38,6 +39,21 @@ static enum remat_status find_gpu(int ordinal, struct remat_error *err)
     return REMAT_OK;
 }
 
+/* Counts what the context took, and what the libraries take on top. */
+static enum remat_status open_libraries(struct remat_device *device, struct remat_error *err)
+{
+    char ignored[160];
+    int64_t process_bytes, free_bytes;
+    remat_cuda_nvml_open(device);
+    device->context_bytes = remat_cuda_process_bytes(device, ignored, sizeof ignored);
+    free_bytes = remat_cuda_ops.available_bytes(device);
+    REMAT_TRY(remat_cuda_libraries_open(device, err));
+    process_bytes = remat_cuda_process_bytes(device, ignored, sizeof ignored);
+    device->libraries_bytes = process_bytes >= 0 ? process_bytes - device->context_bytes
+                                                 : free_bytes - remat_cuda_ops.available_bytes(device);
+    return REMAT_OK;
+}
+
 static enum remat_status open_gpu(struct remat_device *device, struct remat_error *err)
 {
     int capability;
@@ -52,7 +68,7 @@ static enum remat_status open_gpu(struct remat_device *device, struct remat_erro
                           LEAST_COMPUTE_CAPABILITY / 10, LEAST_COMPUTE_CAPABILITY % 10);
     REMAT_TRY(remat_cuda_check(cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking), "a stream", err));
     REMAT_TRY(remat_cuda_check(cudaEventCreateWithFlags(&device->copied, cudaEventDisableTiming), "an event", err));
-    return remat_cuda_libraries_open(device, err);
+    return open_libraries(device, err);
 }
 
 static void close_device(struct remat_device *device)
@@ -62,6 +78,7 @@ static void close_device(struct remat_device *device)
     if (device->stream)
         (void)cudaStreamSynchronize(device->stream);
     remat_cuda_libraries_close(device);
+    remat_cuda_nvml_close(device);
     if (device->copied)
         (void)cudaEventDestroy(device->copied);
     if (device->stream)
@@ -92,14 +109,15 @@ static enum remat_status open_device(const struct remat_device_config *config, s
 
 static void describe(struct remat_device *device, struct remat_device_info *out)
 {
-    char libraries[96];
+    char libraries[96], driver[24];
     *out = (struct remat_device_info){.threads = 1};
     out->memory_bytes = remat_cuda_ops.available_bytes(device);
     remat_cuda_libraries_describe(device, libraries, sizeof libraries);
     snprintf(out->name, sizeof out->name, "cuda");
-    snprintf(out->description, sizeof out->description, "%.64s, %d multiprocessors, driver %d.%d, CUDA %d.%d",
-             device->properties.name, device->properties.multiProcessorCount, device->driver_version / 1000,
-             device->driver_version % 1000 / 10, device->runtime_version / 1000, device->runtime_version % 1000 / 10);
+    remat_cuda_driver_version(device, driver, sizeof driver);
+    snprintf(out->description, sizeof out->description, "%.40s, %d multiprocessors, driver %s, CUDA %d.%d",
+             device->properties.name, device->properties.multiProcessorCount, driver, device->runtime_version / 1000,
+             device->runtime_version % 1000 / 10);
     snprintf(out->fingerprint, sizeof out->fingerprint, "cuda %.64s sm_%d%d, %s, %s", device->properties.name,
              device->properties.major, device->properties.minor, device->tf32 ? "tf32" : "f32", libraries);
 }

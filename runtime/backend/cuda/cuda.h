@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 
 struct remat_cuda_libraries; /* libraries.h */
+struct remat_nvml;           /* nvml.h */
 
 struct remat_device {
     int ordinal;
@@ -16,10 +17,17 @@ struct remat_device {
     cudaEvent_t copied;                     /* behind the last upload from pinned memory */
     struct remat_cuda_libraries *libraries; /* owned; NULL where none are used */
     bool tf32;                              /* f32 products may round their operands to TF32 */
+    struct remat_nvml *nvml;                /* owned; NULL where it is not there */
+    char nvml_missing[128];                 /* why */
+    int64_t asked_bytes, pool_bytes;        /* of memory_open: asked for, and taken from the card for that */
+    int64_t context_bytes, libraries_bytes; /* taken from the card by opening; -1: unknown */
 };
 
 /* REMAT_OK, or a failure that names the call. Errors of work done earlier may show here too. */
 REMAT_MUST_CHECK enum remat_status remat_cuda_check(cudaError_t error, const char *what, struct remat_error *err);
+
+/* What this process holds on the card, all told; -1 with the reason in `note`, which is "" or a remark otherwise. */
+int64_t remat_cuda_process_bytes(const struct remat_device *device, char *note, int capacity);
 
 /* Memory, copies, marks, recordings: device.c. */
 extern const struct remat_device_ops remat_cuda_ops;

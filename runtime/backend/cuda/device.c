@@ -17,10 +17,22 @@ static int64_t available_bytes(struct remat_device *device)
     return (int64_t)available;
 }
 
+/* Small pieces share a page, so only the card's own count tells what one takes. */
+static void count_pool(struct remat_device *device, int64_t free_before)
+{
+    int64_t taken = free_before - available_bytes(device);
+    device->pool_bytes = device->pool_bytes + taken > 0 ? device->pool_bytes + taken : 0;
+}
+
 static void release_device(struct remat_memory *memory)
 {
-    if (memory->mapping)
-        (void)cudaFree(memory->mapping);
+    int64_t free_before;
+    if (!memory->mapping)
+        return;
+    free_before = available_bytes(memory->device);
+    (void)cudaFree(memory->mapping);
+    memory->device->asked_bytes -= memory->bytes;
+    count_pool(memory->device, free_before);
 }
 
 static void release_pinned(struct remat_memory *memory)
@@ -51,16 +63,20 @@ static enum remat_status memory_open(struct remat_device *device, int64_t bytes,
 {
     void *mapping = NULL;
     cudaError_t error;
+    int64_t free_before;
     memset(out, 0, sizeof *out);
     if (bytes < 0 || bytes % REMAT_ALIGNMENT != 0)
         return remat_fail(err, REMAT_INTERNAL, "memory for %s: %lld bytes are not a multiple of %d", purpose,
                           (long long)bytes, REMAT_ALIGNMENT);
     REMAT_TRY(remat_cuda_check(cudaSetDevice(device->ordinal), "choosing the GPU", err));
+    free_before = available_bytes(device);
     error = cudaMalloc(&mapping, at_least_one(bytes));
     if (error == cudaErrorMemoryAllocation)
         return out_of_memory(device, bytes, purpose, err);
     REMAT_TRY(remat_cuda_check(error, purpose, err));
     *out = (struct remat_memory){mapping, bytes, mapping, bytes, device, release_device};
+    device->asked_bytes += bytes;
+    count_pool(device, free_before);
     REMAT_TRY(remat_cuda_check(cudaMemsetAsync(mapping, 0, at_least_one(bytes), device->stream), purpose, err));
     return REMAT_OK;
 }
@@ -75,6 +91,22 @@ static enum remat_status pinned_open(struct remat_device *device, int64_t bytes,
     memset(mapping, 0, at_least_one(bytes));
     *out = (struct remat_memory){mapping, bytes, mapping, bytes, device, release_pinned};
     return REMAT_OK;
+}
+
+static void memory_used(struct remat_device *device, struct remat_device_memory *out)
+{
+    size_t available = 0, total = 0;
+    *out = (struct remat_device_memory){.total_bytes = -1,
+                                        .free_bytes = -1,
+                                        .asked_bytes = device->asked_bytes,
+                                        .pool_bytes = device->pool_bytes,
+                                        .context_bytes = device->context_bytes,
+                                        .libraries_bytes = device->libraries_bytes};
+    if (cudaSetDevice(device->ordinal) == cudaSuccess && cudaMemGetInfo(&available, &total) == cudaSuccess) {
+        out->total_bytes = (int64_t)total;
+        out->free_bytes = (int64_t)available;
+    }
+    out->process_bytes = remat_cuda_process_bytes(device, out->note, sizeof out->note);
 }
 
 /* --- copies ------------------------------------------------------------------------------------------------------- */
@@ -234,6 +266,7 @@ const struct remat_device_ops remat_cuda_ops = {
     .memory_open = memory_open,
     .pinned_open = pinned_open,
     .available_bytes = available_bytes,
+    .memory_used = memory_used,
     .upload = upload,
     .download = download,
     .copy = copy,

@@ -1,107 +1,25 @@
 #include "runtime/backend/cuda/libraries.h"
 
 #include "core/base/memory.h"
+#include "runtime/backend/cuda/search.h"
 
-#include <dlfcn.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 512 };
-
-/* --- the search --------------------------------------------------------------------------------------------------- */
-
-/* A library file and the folder of its package in Python's site-packages. */
-struct wanted {
-    const char *file, *package;
-};
-static const struct wanted wanted_nvrtc = {"libnvrtc.so.13", "cu13"}, wanted_cublas = {"libcublas.so.13", "cu13"},
-                           wanted_cublaslt = {"libcublasLt.so.13", "cu13"}, wanted_cudnn = {"libcudnn.so.9", "cudnn"};
-
-/* Global: cuDNN looks for the others among what is loaded. */
-static void *open_file(const char *path)
-{
-    return dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-}
-
-static void *in_folder(const char *folder, const char *below, const char *file)
-{
-    char path[PATH_BYTES];
-    if (!folder || !*folder || snprintf(path, sizeof path, "%s%s/%s", folder, below, file) >= (int)sizeof path)
-        return NULL;
-    return open_file(path);
-}
-
-static void *in_list(const char *folders, const char *file)
-{
-    void *found = NULL;
-    while (folders && *folders && !found) {
-        char folder[PATH_BYTES];
-        size_t length = strcspn(folders, ":");
-        snprintf(folder, sizeof folder, "%.*s", (int)length, folders);
-        found = in_folder(folder, "", file);
-        folders += length + (folders[length] == ':');
-    }
-    return found;
-}
-
-/* The first match of a pattern that can be loaded. */
-static void *in_matches(const char *pattern)
-{
-    glob_t matches;
-    void *found = NULL;
-    if (glob(pattern, 0, NULL, &matches) != 0)
-        return NULL;
-    for (size_t i = 0; i < matches.gl_pathc && !found; i++)
-        found = open_file(matches.gl_pathv[i]);
-    globfree(&matches);
-    return found;
-}
-
-/* nvidia/<package>/lib of the site-packages below `prefix`; a wheel keeps all of CUDA 13 in one folder. */
-static void *in_python(const char *prefix, const struct wanted *wanted)
-{
-    char pattern[PATH_BYTES];
-    if (!prefix || !*prefix)
-        return NULL;
-    snprintf(pattern, sizeof pattern, "%.200s/lib/python3*/*-packages/nvidia/%s/lib/%s", prefix, wanted->package,
-             wanted->file);
-    return in_matches(pattern);
-}
-
-static void *find(const struct wanted *wanted)
-{
-    static const char *const prefixes[] = {"/usr", "/usr/local", "/opt/*/.venv", "/opt/*", "/opt/conda", NULL};
-    void *found = in_list(getenv("REMAT_CUDA_LIBRARY_PATH"), wanted->file);
-    if (!found)
-        found = open_file(wanted->file);
-    if (!found)
-        found = in_folder(getenv("CUDA_HOME"), "/lib64", wanted->file);
-    if (!found)
-        found = in_folder("/usr/local/cuda", "/lib64", wanted->file);
-    if (!found)
-        found = in_python(getenv("VIRTUAL_ENV"), wanted);
-    for (int i = 0; prefixes[i] && !found; i++)
-        found = in_python(prefixes[i], wanted);
-    return found;
-}
+static const struct remat_cuda_file wanted_nvrtc = {"libnvrtc.so.13", "cu13"},
+                                    wanted_cublas = {"libcublas.so.13", "cu13"},
+                                    wanted_cublaslt = {"libcublasLt.so.13", "cu13"},
+                                    wanted_cudnn = {"libcudnn.so.9", "cudnn"};
 
 /* --- functions ---------------------------------------------------------------------------------------------------- */
-
-static bool take(void *file, const char *name, void *function)
-{
-    void *symbol = file ? dlsym(file, name) : NULL;
-    memcpy(function, &symbol, sizeof symbol);
-    return symbol != NULL;
-}
 
 /* All or nothing. */
 static void load_cublaslt(struct remat_cublaslt *out)
 {
-    void *file = find(&wanted_cublaslt);
+    void *file = remat_cuda_find(&wanted_cublaslt);
     bool complete = true;
-#define X(name) complete &= take(file, #name, &out->name);
+#define X(name) complete &= remat_cuda_take(file, #name, &out->name);
     REMAT_CUBLASLT_FUNCTIONS(X)
 #undef X
     if (!complete)
@@ -113,11 +31,11 @@ static void load_cudnn(struct remat_cudnn *out)
     void *file;
     bool complete = true;
     /* cuDNN opens these by name; where they are in no folder of the system it must find them loaded. */
-    (void)find(&wanted_nvrtc);
-    (void)find(&wanted_cublaslt);
-    (void)find(&wanted_cublas);
-    file = find(&wanted_cudnn);
-#define X(name) complete &= take(file, #name, &out->name);
+    (void)remat_cuda_find(&wanted_nvrtc);
+    (void)remat_cuda_find(&wanted_cublaslt);
+    (void)remat_cuda_find(&wanted_cublas);
+    file = remat_cuda_find(&wanted_cudnn);
+#define X(name) complete &= remat_cuda_take(file, #name, &out->name);
     REMAT_CUDNN_FUNCTIONS(X)
 #undef X
     if (!complete)
@@ -133,7 +51,7 @@ static enum remat_status open_cublaslt(struct remat_cuda_libraries *libraries, s
         return remat_fail(err, REMAT_UNAVAILABLE,
                           "the cuda backend needs %s, which was not found; docs/cuda.md tells where it is looked for "
                           "(REMAT_CUDA_LIBRARY_PATH names a folder)",
-                          wanted_cublaslt.file);
+                          wanted_cublaslt.name);
     status = libraries->cublaslt.cublasLtCreate(&libraries->cublaslt_handle);
     if (status != CUBLAS_STATUS_SUCCESS)
         return remat_fail(err, REMAT_UNAVAILABLE, "cuBLASLt cannot use this GPU: status %d", (int)status);
@@ -149,7 +67,7 @@ static enum remat_status open_cudnn(struct remat_cuda_libraries *libraries, cuda
         return remat_fail(err, REMAT_UNAVAILABLE,
                           "the cuda backend needs %s, which was not found; docs/cuda.md tells where it is looked for "
                           "(REMAT_CUDA_LIBRARY_PATH names a folder)",
-                          wanted_cudnn.file);
+                          wanted_cudnn.name);
     status = cudnn->cudnnCreate(&libraries->cudnn_handle);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnn->cudnnSetStream(libraries->cudnn_handle, stream);

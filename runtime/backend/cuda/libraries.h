@@ -1,7 +1,5 @@
-/* NVIDIA's libraries, found and loaded at run time; none is bundled. cuDNN (convolutions) and cuBLASLt (matrix
- * products) are looked for, in this order: the folders of REMAT_CUDA_LIBRARY_PATH; where the system's loader finds
- * them; CUDA_HOME/lib64 and /usr/local/cuda/lib64; the folders nvidia/<package>/lib of Python's site-packages (those of
- * VIRTUAL_ENV, of the python3 on PATH's prefix, and of the system). */
+/* NVIDIA's libraries, cuDNN (convolutions) and cuBLASLt (matrix products), found (search.h) and loaded at run time;
+ * none is bundled. */
 #ifndef REMAT_RUNTIME_BACKEND_CUDA_LIBRARIES_H
 #define REMAT_RUNTIME_BACKEND_CUDA_LIBRARIES_H
 
