@@ -4,7 +4,6 @@
 #include "bench/worker.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "core/base/size.h"
 #include "runtime/backend/memory.h"
 
 #include <stdio.h>
@@ -207,12 +206,18 @@ static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error 
     return remat_worker_step(&sweep->keep_all_worker, &ignored, err);
 }
 
-/* From the smallest that the measured method can do to keep-all, then the absolute ones. */
+/* From the smallest that the measured method can do to the largest, then the absolute ones. */
 static enum remat_status list_budgets(struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_sweep_config *config = sweep->config;
     int64_t smallest = sweep->curves[0].smallest.arena_bytes, largest = sweep->keep_all.arena_bytes;
+    int64_t asked = remat_size_resolve(config->largest, largest);
     int32_t last = config->budgets - 1, i;
+    largest = asked > 0 ? asked : largest;
+    if (largest < smallest)
+        return remat_fail(err, REMAT_INFEASIBLE,
+                          "sweep: the largest budget is %lld bytes, the smallest feasible one %lld; give a larger one",
+                          (long long)largest, (long long)smallest);
     sweep->budgets_count = config->budgets + config->extra_count;
     REMAT_TRY(REMAT_ALLOC(sweep->budgets, sweep->budgets_count, err));
     for (i = 0; i < last; i++)

@@ -5,6 +5,7 @@
 #ifndef REMAT_BENCH_SWEEP_H
 #define REMAT_BENCH_SWEEP_H
 
+#include "core/base/size.h"
 #include "solver/solver.h"
 #include "trainer/workload.h"
 
@@ -16,7 +17,8 @@ struct remat_sweep_config {
     char *const *worker_command; /* argv of a worker up to the plan's path, which is added; ended by NULL */
     const struct remat_solver *solver;
     struct remat_solve_options solve; /* budget ignored */
-    int32_t budgets;                  /* from the smallest to keep-all */
+    int32_t budgets;                  /* from the smallest to the largest */
+    struct remat_size largest;        /* fractions being of keep-all's peak; all zero = keep-all's peak */
     int32_t steps;                    /* measured steps a point; 0 = plan only */
     bool interleave;                  /* keep-all steps in between, where both fit into memory */
     const int64_t *extra_budgets;     /* absolute ones, may be infeasible */

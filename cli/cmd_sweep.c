@@ -43,6 +43,7 @@ static enum remat_status sweep(const struct cli_args *args, struct remat_workloa
                                                  : args->steps  ? (int32_t)args->steps
                                                                 : 5,
                                         .interleave = !args->interleave_off,
+                                        .largest = args->largest,
                                         .extra_budgets = extra,
                                         .progress = cli_progress};
     enum remat_status status, report_status;
@@ -93,8 +94,9 @@ const struct cli_command cli_sweep = {
     "and index.html. Default sizes are those of the reference system: resnet50 at batch 128, gpt2-medium at 8 x "
     "1024.\n\n"
     "examples:\n  remat sweep resnet18 --batch 100 --image 32 -o out/sweep\n"
-    "  remat sweep resnet50 --reference-budgets -o out/resnet50\n",
-    "output budgets steps solver time-limit gap reference-budgets no-interleave " CLI_MODEL_OPTIONS
+    "  remat sweep resnet50 --reference-budgets -o out/resnet50\n"
+    "  remat sweep gpt2-medium --budgets 3 --largest 40% --steps 2 -o out/medium\n",
+    "output budgets largest steps solver time-limit gap reference-budgets no-interleave " CLI_MODEL_OPTIONS
     " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
     1,
     1,

@@ -141,7 +141,9 @@ static void test_sweep_without_running(void **state)
     struct cli *cli = *state;
     json_t *sweep, *point;
     size_t i;
-    cli_succeed(cli, "sweep " TEXT " --batch 4 --analytic --budgets 3 -o sweep");
+    cli_refuse(cli, INFEASIBLE, "largest budget|smallest feasible",
+               "sweep " TEXT " --batch 4 --analytic --budgets 3 --largest 1KiB -o sweep");
+    cli_succeed(cli, "sweep " TEXT " --batch 4 --analytic --budgets 3 --largest 90%% -o sweep");
     sweep = cli_read_json(cli, "sweep/sweep.json");
     json_array_foreach(json_object_get(sweep, "points"), i, point)
         assert_null(json_object_get(point, "measured_peak_bytes"));
