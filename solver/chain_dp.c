@@ -101,7 +101,7 @@ static struct remat_term keep_in_run(const struct remat_chain_table *t, int32_t 
     need = largest(choice->forward_peak_bytes + own, choice->backward_peak_bytes + inputs);
     if (k < j - 1) /* while its output is made again, the gradient of the last block is there */
         need = largest(need, choice->soft_peak_bytes + inputs + t->chain->blocks[j - 1].gradient_bytes);
-    return (struct remat_term){.from = largest(choice->forward_peak_bytes + own, choice->backward_peak_bytes + inputs),
+    return (struct remat_term){.from = need,
                                .shift = choice->kept_bytes,
                                .cost = choice->extra_ns + (k < j - 1 ? choice->soft_ns : 0),
                                .left = run_row(t, i, j - i, k - i + 1)};
