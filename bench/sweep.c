@@ -243,23 +243,31 @@ static enum remat_status choose_methods(struct sweep *sweep, struct remat_error 
     return REMAT_OK;
 }
 
-static enum remat_status plan_curves(struct sweep *sweep, struct remat_error *err)
+static enum remat_status plan_curve(struct sweep *sweep, struct curve *curve, struct remat_error *err)
 {
     const struct remat_task_graph *graph = &sweep->workload->graph;
+    struct remat_solving solving = {.graph = graph};
     struct remat_solve_options options = sweep->config->solve;
-    int32_t k;
+    enum remat_status status;
     options.budget_bytes = INT64_MAX;
     options.stop = sweep->config->stop;
+    options.solving = &solving;
+    REMAT_TRY_GOTO(remat_solve_smallest(graph, curve->solver, &options, &curve->smallest, err), done);
+    if (!sweep->budgets)
+        REMAT_TRY_GOTO(list_budgets(sweep, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(curve->plans, sweep->budgets_count, err), done);
+    status = remat_solve_curve(graph, curve->solver, &options, sweep->budgets, sweep->budgets_count, curve->plans, err);
+done:
+    remat_solving_end(&solving);
+    return status;
+}
+
+static enum remat_status plan_curves(struct sweep *sweep, struct remat_error *err)
+{
     REMAT_TRY(choose_methods(sweep, err));
-    for (k = 0; k < sweep->curves_count; k++) {
-        struct curve *curve = &sweep->curves[k];
-        tell(sweep, curve->solver->name);
-        REMAT_TRY(remat_solve_smallest(graph, curve->solver, &options, &curve->smallest, err));
-        if (k == 0)
-            REMAT_TRY(list_budgets(sweep, err));
-        REMAT_TRY(REMAT_ALLOC(curve->plans, sweep->budgets_count, err));
-        REMAT_TRY(
-            remat_solve_curve(graph, curve->solver, &options, sweep->budgets, sweep->budgets_count, curve->plans, err));
+    for (int32_t k = 0; k < sweep->curves_count; k++) {
+        tell(sweep, sweep->curves[k].solver->name);
+        REMAT_TRY(plan_curve(sweep, &sweep->curves[k], err));
     }
     sweep->total = sweep->curves_count * sweep->budgets_count;
     return REMAT_OK;

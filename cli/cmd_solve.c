@@ -97,15 +97,17 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
 {
     json_t *points = json_array();
     struct remat_plan smallest = {0}, largest = {0}, plans[15] = {0};
+    struct remat_solving solving = {.graph = graph};
     int64_t low, high, budgets[15];
     const struct remat_solver *keep_all;
     enum remat_status status;
     options.budget_bytes = INT64_MAX;
     status = remat_solver_find("keep-all", &keep_all, err);
     if (status == REMAT_OK)
-        status = remat_solve_smallest(graph, solver, &options, &smallest, err);
+        status = remat_solve_smallest(graph, keep_all, &options, &largest, err);
+    options.solving = &solving;
     if (status == REMAT_OK)
-        status = remat_solve(graph, keep_all, &options, &largest, err);
+        status = remat_solve_smallest(graph, solver, &options, &smallest, err);
     low = smallest.arena_bytes;
     high = largest.arena_bytes;
     remat_plan_free(&smallest);
@@ -114,6 +116,7 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
         budgets[i] = i == 14 ? high : low + (high - low) / 14 * i;
     if (status == REMAT_OK)
         status = remat_solve_curve(graph, solver, &options, budgets, 15, plans, err);
+    remat_solving_end(&solving);
     for (int32_t i = 0; i < 15; i++) {
         if (status == REMAT_OK && !args->json)
             print_summary(&plans[i]);

@@ -88,10 +88,11 @@ static const char *peak_task(const struct remat_task_graph *graph, const struct 
     return task >= 0 ? graph->tasks[task].name : "(none)";
 }
 
-static void finish(struct remat_solving *solving)
+void remat_solving_end(struct remat_solving *solving)
 {
     if (solving->release)
         solving->release(solving->memo);
+    *solving = (struct remat_solving){.graph = solving->graph};
 }
 
 /* The last resort when placement wastes what the budget cannot spare: the smallest plan, or the reason why not. */
@@ -193,8 +194,8 @@ enum remat_status remat_solve(const struct remat_task_graph *graph, const struct
     struct remat_solving solving = {.graph = graph};
     enum remat_status status;
     memset(out, 0, sizeof *out);
-    status = find_plan(&solving, solver, options, out, err);
-    finish(&solving);
+    status = find_plan(options->solving ? options->solving : &solving, solver, options, out, err);
+    remat_solving_end(&solving);
     return status == REMAT_OK ? certify(graph, &out->budget_bytes, 1, out, err) : status;
 }
 
@@ -205,9 +206,9 @@ enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, con
     struct remat_solving solving = {.graph = graph};
     enum remat_status status;
     memset(out, 0, sizeof *out);
-    status = find_smallest(&solving, solver, options, out, err);
-    finish(&solving);
-    return status == REMAT_OK ? certify(graph, &out->budget_bytes, 1, out, err) : status;
+    status = find_smallest(options->solving ? options->solving : &solving, solver, options, out, err);
+    remat_solving_end(&solving);
+    return status;
 }
 
 /* Uses the plan for a smaller budget where it is the faster one; *plan is replaced. */
@@ -257,7 +258,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
         last = i;
         i = next_larger(budgets, count, last);
         inner.budget_bytes = budgets[i];
-        status = find_plan(&solving, solver, &inner, &plans[i], err);
+        status = find_plan(options->solving ? options->solving : &solving, solver, &inner, &plans[i], err);
         if (status == REMAT_INFEASIBLE) {
             remat_plan_free(&plans[i]);
             status = REMAT_OK;
@@ -265,6 +266,6 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
         if (status == REMAT_OK && last >= 0)
             status = inherit(graph, solver, &plans[last], budgets[i], &plans[i], err);
     }
-    finish(&solving);
+    remat_solving_end(&solving);
     return status == REMAT_OK ? certify(graph, budgets, count, plans, err) : status;
 }

@@ -7,6 +7,14 @@
 
 #include <signal.h>
 
+/* One graph being solved, perhaps for several budgets: what a method prepares once it keeps in `memo`. */
+struct remat_solving {
+    const struct remat_task_graph *graph; /* borrowed */
+    void *memo;                           /* owned by the method */
+    void (*release)(void *memo);          /* frees it; NULL if there is none */
+};
+void remat_solving_end(struct remat_solving *solving);
+
 struct remat_solve_options {
     int64_t budget_bytes;      /* arena, staging included; INT64_MAX = none */
     double time_limit_seconds; /* 0 = the method's own work limit only */
@@ -14,13 +22,7 @@ struct remat_solve_options {
     uint64_t seed;
     int32_t threads;
     const volatile sig_atomic_t *stop; /* once set, the best found so far is the answer; NULL = none */
-};
-
-/* One graph being solved, perhaps for several budgets: what a method prepares once it keeps in `memo`. */
-struct remat_solving {
-    const struct remat_task_graph *graph; /* borrowed */
-    void *memo;                           /* owned by the method */
-    void (*release)(void *memo);          /* frees it; NULL if there is none */
+    struct remat_solving *solving; /* calls for one graph and solver share what was prepared; NULL = nothing shared */
 };
 
 struct remat_solver {
@@ -54,7 +56,7 @@ REMAT_MUST_CHECK enum remat_status remat_solve_curve(const struct remat_task_gra
                                                      const struct remat_solve_options *options, const int64_t *budgets,
                                                      int32_t count, struct remat_plan *plans, struct remat_error *err);
 
-/* The smallest arena that the method can do, placed and verified. */
+/* The smallest arena that the method can do, placed and verified, without a lower bound. */
 REMAT_MUST_CHECK enum remat_status remat_solve_smallest(const struct remat_task_graph *graph,
                                                         const struct remat_solver *solver,
                                                         const struct remat_solve_options *options,
