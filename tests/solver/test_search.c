@@ -238,11 +238,8 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moves),
-        cmocka_unit_test(test_unit_chains),
-        cmocka_unit_test(test_against_optimum),
-        cmocka_unit_test(test_curve),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_moves), cmocka_unit_test(test_unit_chains), cmocka_unit_test(test_against_optimum),
+        cmocka_unit_test(test_curve), cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
