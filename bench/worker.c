@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 1200 };
@@ -70,7 +71,7 @@ static void reset_process_peak(void)
     close(file);
 }
 
-static void fill_staging(struct remat_exec *exec, const struct remat_task_graph *graph)
+static void fill_staging(struct remat_exec *exec, const struct remat_task_graph *graph, int32_t slot)
 {
     for (int32_t i = 0; i < graph->cells_count; i++) {
         const struct remat_cell *cell = &graph->cells[i];
@@ -78,7 +79,7 @@ static void fill_staging(struct remat_exec *exec, const struct remat_task_graph 
         unsigned char *bytes;
         if (cell->kind != REMAT_STAGING_SLOT)
             continue;
-        bytes = remat_exec_staging(exec, 0, cell->name, &tensor);
+        bytes = remat_exec_staging(exec, slot, cell->name, &tensor);
         for (int64_t k = 0; k < remat_tensor_elements(&tensor); k++) {
             uint32_t word = (uint32_t)k * 2654435761u >> 16;
             if (tensor.dtype == REMAT_I32)
@@ -89,20 +90,49 @@ static void fill_staging(struct remat_exec *exec, const struct remat_task_graph 
     }
 }
 
-static enum remat_status run_step(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t step,
-                                  int64_t *step_ns, struct remat_error *err)
+static enum remat_status begin_step(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t step,
+                                    int32_t slot, struct remat_error *err)
 {
     struct remat_step_record record = {.seed = 1,
                                        .step = step,
                                        .micro_count = graph->micro_count,
                                        .learning_rate = 1e-3f,
                                        .loss_scale = 1.0f / (float)graph->micro_count};
-    struct remat_exec_measure measure;
     for (record.micro = 0; record.micro < graph->micro_count; record.micro++)
-        REMAT_TRY(remat_exec_micro(exec, 0, &record, err));
-    REMAT_TRY(remat_exec_finish(exec, &record, err));
+        REMAT_TRY(remat_exec_micro(exec, slot, &record, err));
+    return remat_exec_finish(exec, &record, err);
+}
+
+/* One step, by the device's clock. */
+static enum remat_status run_step(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t step,
+                                  int64_t *step_ns, struct remat_error *err)
+{
+    struct remat_exec_measure measure;
+    REMAT_TRY(begin_step(exec, graph, step, 0, err));
     REMAT_TRY(remat_exec_measured(exec, &measure, err));
     *step_ns = measure.step_ns;
+    return REMAT_OK;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Steps one after another as in training, their batches in turn in both slots; the time is the wall's. */
+static enum remat_status run_steps(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t first,
+                                   int64_t count, int64_t *time_ns, struct remat_error *err)
+{
+    struct remat_exec_measure measure;
+    int64_t begin = now_ns();
+    for (int64_t step = first; step < first + count; step++) {
+        REMAT_TRY(begin_step(exec, graph, step, (int32_t)(step % 2), err));
+        REMAT_TRY(remat_exec_stage(exec, (int32_t)((step + 1) % 2), err));
+    }
+    REMAT_TRY(remat_exec_measured(exec, &measure, err)); /* waits for the last of them */
+    *time_ns = now_ns() - begin;
     return REMAT_OK;
 }
 
@@ -126,14 +156,20 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
     char line[LINE_BYTES];
     struct remat_exec_measure measure;
     uint64_t hash;
-    for (int64_t step = 0;; step++) {
-        int64_t step_ns = 0;
+    for (int64_t step = 0;;) {
+        int64_t time_ns = 0, count = 1;
         if (!read_line(in, line, sizeof line))
             return REMAT_OK; /* the driver has no more questions */
         if (strcmp(line, "end") == 0)
             break;
-        REMAT_TRY(run_step(exec, graph, step, &step_ns, err));
-        snprintf(line, sizeof line, "%lld\n", (long long)step_ns);
+        if (strncmp(line, "steps ", 6) == 0) {
+            count = strtoll(line + 6, NULL, 10);
+            REMAT_TRY(run_steps(exec, graph, step, count, &time_ns, err));
+        } else {
+            REMAT_TRY(run_step(exec, graph, step, &time_ns, err));
+        }
+        step += count;
+        snprintf(line, sizeof line, "%lld\n", (long long)time_ns);
         REMAT_TRY(write_line(out, line, err));
     }
     REMAT_TRY(remat_exec_measured(exec, &measure, err));
@@ -164,7 +200,8 @@ enum remat_status remat_worker_serve(struct remat_workload *workload, const stru
     REMAT_TRY_GOTO(remat_exec_create(workload->backend, workload->device, &workload->graph, plan, &state, &arena,
                                      &options, &exec, err),
                    done);
-    fill_staging(exec, &workload->graph);
+    fill_staging(exec, &workload->graph, 0);
+    fill_staging(exec, &workload->graph, 1);
     status = serve(workload, exec, &state, baseline_bytes, in, out, err);
 done:
     remat_exec_destroy(exec);

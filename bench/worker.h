@@ -2,7 +2,8 @@
  *
  * The process's own peak then belongs to one plan alone, and a driver can interleave the steps of several plans, so
  * that ratios survive a noisy machine. Driver and worker talk in lines: "step" is answered by the nanoseconds of a
- * step, "end" by one line of JSON (below), after which the worker exits. */
+ * step, "steps N" by those that N steps in a row took altogether by the wall's clock, "end" by one line of JSON
+ * (below), after which the worker exits. */
 #ifndef REMAT_BENCH_WORKER_H
 #define REMAT_BENCH_WORKER_H
 

@@ -2,7 +2,7 @@
 # same sources, but for NVIDIA's libraries, are compiled for the tests' emulator of a GPU (tests/CMakeLists.txt).
 set(cuda_folder ${CMAKE_SOURCE_DIR}/runtime/backend/cuda)
 set(cuda_kernels add attention batchnorm bias conv_plain dropout embedding feed gelu gemm_plain layernorm loss pool relu
-                 update)
+                 update update_joined)
 list(TRANSFORM cuda_kernels PREPEND ${cuda_folder}/ OUTPUT_VARIABLE cuda_kernels)
 list(TRANSFORM cuda_kernels APPEND .cu OUTPUT_VARIABLE cuda_kernels)
 set(cuda_common ${cuda_folder}/cuda.c ${cuda_folder}/device.c ${cuda_folder}/nvml.c

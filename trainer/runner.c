@@ -60,6 +60,7 @@ enum remat_status remat_runner_open(const struct remat_backend *backend, struct 
         return remat_fail(err, REMAT_INTERNAL, "graph %s has no cell 'metrics'", graph->name);
     out->state = state;
     out->metrics = metrics;
+    out->ahead = -1;
     REMAT_TRY(remat_exec_create(backend, device, graph, plan, state, arena, &options, &out->exec, err));
     for (int32_t slot = 0; slot < 2; slot++) {
         void *labels;
@@ -77,6 +78,33 @@ void remat_runner_close(struct remat_runner *runner)
     memset(runner, 0, sizeof *runner);
 }
 
+void remat_runner_begin(struct remat_runner *runner, struct remat_prefetch *prefetch, enum remat_split split,
+                        int64_t epoch, int64_t first, int64_t end)
+{
+    runner->ahead = -1;
+    remat_prefetch_begin(prefetch, split, epoch, first, end, runner->slots);
+}
+
+static enum remat_status next_slot(struct remat_runner *runner, struct remat_prefetch *prefetch, int32_t *slot,
+                                   struct remat_error *err)
+{
+    *slot = runner->ahead;
+    runner->ahead = -1;
+    return *slot >= 0 ? REMAT_OK : remat_prefetch_next(prefetch, slot, err);
+}
+
+/* While the device works. A batch that cannot be read is an error only when its turn comes. */
+static enum remat_status take_ahead(struct remat_runner *runner, struct remat_prefetch *prefetch,
+                                    struct remat_error *err)
+{
+    struct remat_error later;
+    int32_t slot;
+    if (!remat_prefetch_more(prefetch) || remat_prefetch_next(prefetch, &slot, &later) != REMAT_OK)
+        return REMAT_OK;
+    runner->ahead = slot;
+    return remat_exec_stage(runner->exec, slot, err);
+}
+
 enum remat_status remat_runner_step(struct remat_runner *runner, struct remat_prefetch *prefetch,
                                     const struct remat_step_record *record, struct remat_totals *totals,
                                     struct remat_error *err)
@@ -86,10 +114,12 @@ enum remat_status remat_runner_step(struct remat_runner *runner, struct remat_pr
     REMAT_TRY(remat_state_zero(runner->state, runner->metrics, err));
     for (micro.micro = 0; micro.micro < micro.micro_count; micro.micro++) {
         int32_t slot;
-        REMAT_TRY(remat_prefetch_next(prefetch, &slot, err));
+        REMAT_TRY(next_slot(runner, prefetch, &slot, err));
         REMAT_TRY(remat_exec_micro(runner->exec, slot, &micro, err));
+        if (micro.micro + 1 == micro.micro_count)
+            REMAT_TRY(remat_exec_finish(runner->exec, record, err));
+        REMAT_TRY(take_ahead(runner, prefetch, err));
     }
-    REMAT_TRY(remat_exec_finish(runner->exec, record, err));
     REMAT_TRY(remat_state_read(runner->state, runner->metrics, metrics, err));
     totals->loss = metrics[0];
     totals->rows = (int64_t)metrics[1];
@@ -103,7 +133,7 @@ enum remat_status remat_runner_evaluate(struct remat_runner *runner, struct rema
     struct remat_step_record record = {.micro_count = 1, .loss_scale = 1};
     enum remat_status status = REMAT_OK;
     memset(totals, 0, sizeof *totals);
-    remat_prefetch_begin(prefetch, REMAT_TEST_SET, 0, 0, batches, runner->slots);
+    remat_runner_begin(runner, prefetch, REMAT_TEST_SET, 0, 0, batches);
     for (int64_t i = 0; i < batches && status == REMAT_OK; i++) {
         struct remat_totals batch;
         status = remat_runner_step(runner, prefetch, &record, &batch, err);

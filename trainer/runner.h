@@ -12,6 +12,7 @@ struct remat_runner {
     struct remat_batch slots[2];
     struct remat_state *state;              /* borrows */
     const struct remat_state_cell *metrics; /* borrows; f64[4]: sum of losses, rows, rows right */
+    int32_t ahead;                          /* slot of the next batch, taken already and on its way; -1 = none */
 };
 
 /* Sums over rows. */
@@ -32,8 +33,12 @@ REMAT_MUST_CHECK enum remat_status remat_runner_open(const struct remat_backend 
                                                      struct remat_runner *out, struct remat_error *err);
 void remat_runner_close(struct remat_runner *runner);
 
-/* Runs micro steps and the finish section of one step on the next batches; *totals are this step's own. */
 struct remat_prefetch;
+/* Begins a pass over batches [first, end) for this runner. */
+void remat_runner_begin(struct remat_runner *runner, struct remat_prefetch *prefetch, enum remat_split split,
+                        int64_t epoch, int64_t first, int64_t end);
+/* Runs micro steps and the finish section of one step on the next batches, while the batch after them is taken to the
+ * device; *totals are this step's own. */
 REMAT_MUST_CHECK enum remat_status remat_runner_step(struct remat_runner *runner, struct remat_prefetch *prefetch,
                                                      const struct remat_step_record *record,
                                                      struct remat_totals *totals, struct remat_error *err);

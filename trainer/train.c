@@ -45,9 +45,8 @@ static void begin_epoch(struct loop *loop)
         run->position.epoch_loss = 0;
         run->position.epoch_rows = run->position.epoch_correct = 0;
     }
-    remat_prefetch_begin(run->prefetch, REMAT_TRAINING_SET, run->position.step / run->steps_per_epoch,
-                         (run->position.step - first) * run->micro_count,
-                         (end_of_epoch(run) - first) * run->micro_count, run->train.slots);
+    remat_runner_begin(&run->train, run->prefetch, REMAT_TRAINING_SET, run->position.step / run->steps_per_epoch,
+                       (run->position.step - first) * run->micro_count, (end_of_epoch(run) - first) * run->micro_count);
     loop->epoch_started = now_seconds();
 }
 

@@ -61,7 +61,7 @@ struct remat_kernel_args {
     const struct remat_step_record *record;
 };
 
-enum { REMAT_MAX_OPTIONS = 4 };
+enum { REMAT_MAX_OPTIONS = 4, REMAT_MAX_JOINED = 64 };
 
 struct remat_kernel_option {
     const char *name;      /* static: "onednn", "gemm", "loops" */
@@ -83,6 +83,15 @@ struct remat_device_ops {
     /* Host to device; when it returns, `from` may be changed. */
     enum remat_status (*upload)(struct remat_device *device, void *to, const void *from, int64_t bytes,
                                 struct remat_error *err);
+    /* Uploads of batches beside the device's other work, into two places by turns. upload_ahead: from pinned memory,
+     * once the work is done that came before the place's last upload_used; upload_arrived: work asked for from here on
+     * comes after the place's last upload; upload_done: waits until `from` may be changed. All NULL where the memory is
+     * the host's. */
+    enum remat_status (*upload_ahead)(struct remat_device *device, int32_t place, void *to, const void *from,
+                                      int64_t bytes, struct remat_error *err);
+    enum remat_status (*upload_arrived)(struct remat_device *device, int32_t place, struct remat_error *err);
+    enum remat_status (*upload_used)(struct remat_device *device, int32_t place, struct remat_error *err);
+    enum remat_status (*upload_done)(struct remat_device *device, int32_t place, struct remat_error *err);
     /* Device to host; when it returns, `to` is complete. */
     enum remat_status (*download)(struct remat_device *device, void *to, const void *from, int64_t bytes,
                                   struct remat_error *err);
@@ -128,6 +137,12 @@ struct remat_backend {
     enum remat_status (*kernel_run)(const struct remat_kernel *kernel, const struct remat_kernel_args *args,
                                     struct remat_error *err);
     void (*kernel_destroy)(struct remat_kernel *kernel);
+    /* Both NULL, or: whether runs of the two in a row may be one call of the device, and that call, for kernels each of
+     * which joins the first, with the bits that running one by one gives. At most REMAT_MAX_JOINED. */
+    bool (*kernel_joins)(const struct remat_kernel *first, const struct remat_kernel *next);
+    enum remat_status (*kernel_run_joined)(const struct remat_kernel *const *kernels,
+                                           const struct remat_kernel_args *const *args, int32_t count,
+                                           struct remat_error *err);
 };
 
 /* The backends that are always there, ended by NULL. */

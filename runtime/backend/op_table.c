@@ -88,6 +88,21 @@ enum remat_status remat_op_table_create(const struct remat_op_impl *const *table
     return status;
 }
 
+const struct remat_op_impl *remat_op_table_impl(const struct remat_kernel *kernel)
+{
+    return kernel->impl;
+}
+
+const struct remat_kernel_spec *remat_op_table_spec(const struct remat_kernel *kernel)
+{
+    return &kernel->spec;
+}
+
+void *remat_op_table_state(const struct remat_kernel *kernel)
+{
+    return kernel->state;
+}
+
 int64_t remat_op_table_scratch_bytes(const struct remat_kernel *kernel)
 {
     return kernel->scratch_bytes;

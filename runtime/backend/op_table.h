@@ -28,6 +28,10 @@ enum remat_status remat_op_table_options(const struct remat_op_impl *const *tabl
 enum remat_status remat_op_table_create(const struct remat_op_impl *const *table, struct remat_device *device,
                                         const struct remat_kernel_spec *spec, int32_t option, struct remat_kernel **out,
                                         struct remat_error *err);
+/* What a kernel was made from. */
+const struct remat_op_impl *remat_op_table_impl(const struct remat_kernel *kernel);
+const struct remat_kernel_spec *remat_op_table_spec(const struct remat_kernel *kernel);
+void *remat_op_table_state(const struct remat_kernel *kernel);
 int64_t remat_op_table_scratch_bytes(const struct remat_kernel *kernel);
 enum remat_status remat_op_table_run(const struct remat_kernel *kernel, const struct remat_kernel_args *args,
                                      struct remat_error *err);

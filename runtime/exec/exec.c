@@ -29,6 +29,7 @@ struct remat_exec {
     struct remat_marks *step_marks, *instruction_marks; /* the latter two an instruction */
     struct remat_recording *recordings[SECTIONS];
     bool has_run[SECTIONS], micro_done, finish_done;
+    bool staged[2]; /* the slot's batch is on its way */
 };
 
 static enum remat_status check_plan(const struct remat_task_graph *graph, const struct remat_plan *plan,
@@ -122,8 +123,12 @@ fail:
 
 void remat_exec_destroy(struct remat_exec *exec)
 {
+    struct remat_error ignored;
     if (!exec)
         return;
+    for (int32_t slot = 0; slot < 2; slot++) /* a batch still on its way reads the slot's memory */
+        if (exec->staged[slot] && exec->ops->upload_done(exec->device, slot, &ignored) != REMAT_OK)
+            exec->staged[slot] = false;
     for (int32_t i = 0; i < SECTIONS; i++)
         if (exec->recordings[i])
             exec->ops->recording_close(exec->recordings[i]);
@@ -198,14 +203,51 @@ static enum remat_status run_call(struct remat_exec *exec, int32_t index, int32_
     return REMAT_OK;
 }
 
-/* Instructions of a section, one by one. One stream: what a wait asks for comes before in the device's order. */
+/* How many instructions from `index` on the device can do at once; what is looked at between them is run alone. */
+static int32_t count_joined(const struct remat_exec *exec, int32_t index, int32_t end)
+{
+    const struct remat_exec_options *options = &exec->options;
+    const struct remat_call *first = &exec->calls[index];
+    int32_t count = 1;
+    if (!exec->backend->kernel_joins || options->time || options->poison || options->observe)
+        return 1;
+    while (count < REMAT_MAX_JOINED && index + count < end && exec->calls[index + count].task &&
+           exec->backend->kernel_joins(first->kernel, exec->calls[index + count].kernel))
+        count++;
+    return count;
+}
+
+static enum remat_status run_joined(struct remat_exec *exec, int32_t index, int32_t count, int32_t slot,
+                                    struct remat_error *err)
+{
+    const struct remat_kernel *kernels[REMAT_MAX_JOINED];
+    const struct remat_kernel_args *args[REMAT_MAX_JOINED];
+    for (int32_t i = 0; i < count; i++) {
+        struct remat_call *call = &exec->calls[index + i];
+        select_slot(exec, call, slot);
+        if (exec->tracker)
+            track(exec->tracker, index + i, call);
+        kernels[i] = call->kernel;
+        args[i] = &call->args;
+    }
+    if (exec->backend->kernel_run_joined(kernels, args, count, err) == REMAT_OK)
+        return REMAT_OK;
+    return remat_error_prefix(err, "instructions %d to %d, task %s and more", index, index + count - 1,
+                              exec->calls[index].task->name);
+}
+
+/* Instructions of a section, in order. One stream: what a wait asks for comes before in the device's order. */
 static enum remat_status run_calls(struct remat_exec *exec, enum section section, struct remat_error *err)
 {
     int32_t begin = section == FINISH ? exec->plan->finish_begin : 0;
     int32_t end = section == FINISH ? exec->plan->instructions_count : exec->plan->finish_begin;
-    for (int32_t i = begin; i < end; i++)
-        if (exec->calls[i].task)
+    for (int32_t i = begin, count; i < end; i += count) {
+        count = exec->calls[i].task ? count_joined(exec, i, end) : 1;
+        if (count > 1)
+            REMAT_TRY(run_joined(exec, i, count, section == MICRO_SLOT_1, err));
+        else if (exec->calls[i].task)
             REMAT_TRY(run_call(exec, i, section == MICRO_SLOT_1, err));
+    }
     return REMAT_OK;
 }
 
@@ -244,30 +286,60 @@ static enum remat_status upload_record(const struct remat_exec *exec, const stru
     return exec->ops->upload(exec->device, exec->record.base, step, (int64_t)sizeof *step, err);
 }
 
-static enum remat_status upload_slot(const struct remat_exec *exec, int32_t slot, struct remat_error *err)
+static bool uploads(const struct remat_exec *exec)
+{
+    return !exec->ops->host && exec->graph->staging_bytes > 0;
+}
+
+static enum remat_status check_slot(int32_t slot, struct remat_error *err)
+{
+    if (slot == 0 || slot == 1)
+        return REMAT_OK;
+    return remat_fail(err, REMAT_INTERNAL, "there are staging slots 0 and 1, not %d", slot);
+}
+
+enum remat_status remat_exec_stage(struct remat_exec *exec, int32_t slot, struct remat_error *err)
 {
     int64_t bytes = exec->graph->staging_bytes / 2, offset = slot * bytes;
-    if (exec->ops->host || bytes == 0)
+    REMAT_TRY(check_slot(slot, err));
+    if (!uploads(exec) || exec->staged[slot])
         return REMAT_OK;
-    return exec->ops->upload(exec->device, exec->arena + offset, exec->staging.base + offset, bytes, err);
+    REMAT_TRY(
+        exec->ops->upload_ahead(exec->device, slot, exec->arena + offset, exec->staging.base + offset, bytes, err));
+    exec->staged[slot] = true;
+    return REMAT_OK;
+}
+
+static enum remat_status await_slot(struct remat_exec *exec, int32_t slot, struct remat_error *err)
+{
+    REMAT_TRY(remat_exec_stage(exec, slot, err));
+    return uploads(exec) ? exec->ops->upload_arrived(exec->device, slot, err) : REMAT_OK;
+}
+
+static enum remat_status release_slot(struct remat_exec *exec, int32_t slot, struct remat_error *err)
+{
+    exec->staged[slot] = false;
+    if (!uploads(exec))
+        return REMAT_OK;
+    REMAT_TRY(exec->ops->upload_used(exec->device, slot, err));
+    return exec->ops->upload_done(exec->device, slot, err);
 }
 
 enum remat_status remat_exec_micro(struct remat_exec *exec, int32_t slot, const struct remat_step_record *step,
                                    struct remat_error *err)
 {
     const struct remat_device_ops *ops = exec->ops;
-    if (slot != 0 && slot != 1)
-        return remat_fail(err, REMAT_INTERNAL, "there are staging slots 0 and 1, not %d", slot);
+    REMAT_TRY(check_slot(slot, err));
     if (exec->tracker && !exec->recordings[slot])
         remat_tracker_begin(exec->tracker);
     exec->finish_done = false;
     REMAT_TRY(upload_record(exec, step, err));
     REMAT_TRY(ops->mark(exec->step_marks, MICRO_BEGIN, err));
-    REMAT_TRY(upload_slot(exec, slot, err));
+    REMAT_TRY(await_slot(exec, slot, err));
     REMAT_TRY(run_section(exec, slot == 0 ? MICRO_SLOT_0 : MICRO_SLOT_1, err));
     REMAT_TRY(ops->mark(exec->step_marks, MICRO_END, err));
     exec->micro_done = true;
-    return REMAT_OK;
+    return release_slot(exec, slot, err);
 }
 
 enum remat_status remat_exec_finish(struct remat_exec *exec, const struct remat_step_record *step,

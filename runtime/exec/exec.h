@@ -26,7 +26,8 @@ struct remat_exec_options {
 };
 
 /* Verifies the plan, binds cells by name, makes one kernel a distinct (signature, option). Borrows all of them; `arena`
- * has at least plan->arena_bytes and may be shared with other executors that do not run at the same time. */
+ * has at least plan->arena_bytes and may be shared with other executors, if the device is idle when another one begins.
+ */
 REMAT_MUST_CHECK enum remat_status remat_exec_create(const struct remat_backend *backend, struct remat_device *device,
                                                      const struct remat_task_graph *graph,
                                                      const struct remat_plan *plan, struct remat_state *state,
@@ -39,7 +40,10 @@ void remat_exec_destroy(struct remat_exec *exec);
  * step, which takes it to the device where that has memory of its own. */
 void *remat_exec_staging(struct remat_exec *exec, int32_t slot, const char *name, struct remat_tensor *tensor);
 
-/* One micro step, reading the batch in `slot`. */
+/* Begins to take the slot's batch to the device, beside what that does; the slot must then stay as it is until its
+ * micro step has been called. Nothing where the device has no memory of its own. */
+REMAT_MUST_CHECK enum remat_status remat_exec_stage(struct remat_exec *exec, int32_t slot, struct remat_error *err);
+/* One micro step, reading the batch in `slot`, which the loader may change when this returns. */
 REMAT_MUST_CHECK enum remat_status remat_exec_micro(struct remat_exec *exec, int32_t slot,
                                                     const struct remat_step_record *record, struct remat_error *err);
 /* The finish section (nothing if it is empty). */

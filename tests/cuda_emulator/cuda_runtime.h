@@ -14,6 +14,7 @@
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 struct dim3 {
     unsigned x, y, z;
@@ -58,28 +59,30 @@ template <class T> static inline T __shfl_xor_sync(unsigned lanes, T value, int 
     return value;
 }
 
-void emulated_launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> body);
+void emulated_launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, std::function<void()> body);
 
 template <class... P> struct emulated_call {
     void (*kernel)(P...);
     dim3 grid, block;
     size_t shared_bytes;
+    cudaStream_t stream;
     void operator()(P... arguments) const
     {
         std::tuple<P...> held(arguments...);
         auto function = kernel;
-        emulated_launch(grid, block, shared_bytes, [=] { std::apply(function, held); });
+        auto queue = stream;
+        emulated_launch(grid, block, shared_bytes, queue, [=] { std::apply(function, held); });
     }
 };
 
 template <class... P>
-static inline emulated_call<P...> emulated_prepare(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes)
+static inline emulated_call<P...> emulated_prepare(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
+                                                   cudaStream_t stream)
 {
-    return {kernel, grid, block, shared_bytes};
+    return {kernel, grid, block, shared_bytes, stream};
 }
 
-#define REMAT_LAUNCH(kernel, grid, block, shared, stream) \
-    ((void)(stream), emulated_prepare(kernel, grid, block, shared))
+#define REMAT_LAUNCH(kernel, grid, block, shared, stream) emulated_prepare(kernel, grid, block, shared, stream)
 #define REMAT_SHARED(name) float *name = emulated.shared
 
 template <class F> static inline cudaError_t cudaFuncSetAttribute(F, int, int)

@@ -1,7 +1,10 @@
 /* The part of NVIDIA's runtime API that the cuda backend uses, played by the host: tests run own kernels without a GPU.
  *
- * Work is put off until something waits for it, as on a GPU. Device memory is out of the host's reach but while work is
- * done: who dereferences a device address, or reuses a source too early, is found out. */
+ * Work is put off until something waits for it, as on a GPU. Then each stream is run as far as its waits allow before
+ * the next, in the order in which they were made, or with EMULATED_LAST_STREAM_FIRST in the environment in the other:
+ * whichever order between streams was not asked for will not be there in one of the two. Device memory is out of the
+ * host's reach but while work is done: who dereferences a device address, or reuses a source too early, is found out.
+ */
 #ifndef REMAT_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_API_H
 #define REMAT_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_API_H
 
@@ -60,6 +63,7 @@ cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t strea
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out);
 cudaError_t cudaEventCreate(cudaEvent_t *out);

@@ -1,5 +1,6 @@
 #include "cuda_runtime.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <setjmp.h>
@@ -185,25 +186,64 @@ void protect(int how)
 /* --- the queue ---------------------------------------------------------------------------------------------------- */
 
 typedef std::function<void()> work;
-std::deque<work> queue;
+/* Returns false if it must wait. */
+typedef std::function<bool()> item;
 std::vector<work> *capture;
+std::vector<emulated_stream *> streams;
+} // namespace
 
-void submit(work w)
+struct emulated_stream {
+    std::deque<item> queue;
+};
+struct emulated_event {
+    double time;
+    long recorded, finished; /* how often */
+};
+
+namespace
+{
+void submit(cudaStream_t stream, work w)
 {
     if (capture)
         capture->push_back(w);
     else
-        queue.push_back(w);
+        stream->queue.push_back([=] {
+            w();
+            return true;
+        });
+}
+
+/* As far as its waits allow; whether anything was done. */
+bool run(emulated_stream *stream)
+{
+    bool progress = false;
+    while (!stream->queue.empty() && stream->queue.front()()) {
+        stream->queue.pop_front();
+        progress = true;
+    }
+    return progress;
+}
+
+bool idle()
+{
+    for (emulated_stream *stream : streams)
+        if (!stream->queue.empty())
+            return false;
+    return true;
 }
 
 void drain()
 {
-    if (queue.empty())
+    bool last_first = getenv("EMULATED_LAST_STREAM_FIRST") != nullptr;
+    if (idle())
         return;
     protect(PROT_READ | PROT_WRITE);
-    while (!queue.empty()) {
-        queue.front()();
-        queue.pop_front();
+    while (!idle()) {
+        bool progress = false;
+        for (size_t i = 0; i < streams.size(); i++)
+            progress |= run(streams[last_first ? streams.size() - 1 - i : i]);
+        if (!progress)
+            broken("streams wait for each other");
     }
     protect(PROT_NONE);
 }
@@ -231,18 +271,11 @@ bool within(const std::map<char *, region> &regions, const void *address)
 }
 } // namespace
 
-void emulated_launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> kernel)
+void emulated_launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, std::function<void()> kernel)
 {
-    submit([=] { run_grid(grid, block, shared_bytes, kernel); });
+    submit(stream, [=] { run_grid(grid, block, shared_bytes, kernel); });
 }
 
-struct emulated_stream {
-    int unused;
-};
-struct emulated_event {
-    double time;
-    bool done;
-};
 struct emulated_graph {
     std::vector<work> steps;
 };
@@ -373,33 +406,33 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *out, const vo
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
-    (void)stream;
     if (kind == cudaMemcpyHostToDevice && !within(pinned_memory, from)) {
         std::vector<char> taken((const char *)from, (const char *)from + bytes);
-        submit([=] { memcpy(to, taken.data(), bytes); });
+        submit(stream, [=] { memcpy(to, taken.data(), bytes); });
         return cudaSuccess;
     }
-    submit([=] { memcpy(to, from, bytes); });
+    submit(stream, [=] { memcpy(to, from, bytes); });
     return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t stream)
 {
-    (void)stream;
-    submit([=] { memset(to, byte, bytes); });
+    submit(stream, [=] { memset(to, byte, bytes); });
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 {
     (void)flags;
-    *out = new emulated_stream{0};
+    *out = new emulated_stream;
+    streams.push_back(*out);
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
     drain();
+    streams.erase(std::find(streams.begin(), streams.end(), stream));
     delete stream;
     return cudaSuccess;
 }
@@ -437,7 +470,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 {
     (void)flags;
-    *out = new emulated_event{0, false};
+    *out = new emulated_event{0, 0, 0};
     return cudaSuccess;
 }
 
@@ -448,12 +481,22 @@ cudaError_t cudaEventCreate(cudaEvent_t *out)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    (void)stream;
-    event->done = false;
-    submit([=] {
+    event->recorded++;
+    submit(stream, [=] {
         event->time = now_milliseconds();
-        event->done = true;
+        event->finished++;
     });
+    return cudaSuccess;
+}
+
+/* Waits for what was recorded so far. */
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
+{
+    long wanted = event->recorded;
+    (void)flags;
+    if (capture)
+        return cudaErrorStreamCaptureUnsupported;
+    stream->queue.push_back([=] { return event->finished >= wanted; });
     return cudaSuccess;
 }
 
@@ -465,7 +508,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t begin, cudaEvent_t end)
 {
-    if (!begin->done || !end->done)
+    if (begin->finished < begin->recorded || end->finished < end->recorded || !begin->finished || !end->finished)
         return cudaErrorNotReady;
     *milliseconds = (float)(end->time - begin->time);
     return cudaSuccess;
@@ -487,9 +530,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsign
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    (void)stream;
     for (auto &step : exec->steps)
-        submit(step);
+        submit(stream, step);
     return cudaSuccess;
 }
 

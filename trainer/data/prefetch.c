@@ -121,6 +121,15 @@ void remat_prefetch_begin(struct remat_prefetch *p, enum remat_split split, int6
     pthread_mutex_unlock(&p->lock);
 }
 
+bool remat_prefetch_more(struct remat_prefetch *p)
+{
+    bool more;
+    pthread_mutex_lock(&p->lock);
+    more = p->taken < p->end && p->error.status == REMAT_OK;
+    pthread_mutex_unlock(&p->lock);
+    return more;
+}
+
 enum remat_status remat_prefetch_next(struct remat_prefetch *p, int32_t *slot, struct remat_error *err)
 {
     enum remat_status status = REMAT_OK;

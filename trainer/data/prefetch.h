@@ -18,6 +18,8 @@ void remat_prefetch_close(struct remat_prefetch *prefetch);
 /* Begins a pass over batches [first, end) into the two slots, whose memory is borrowed until remat_prefetch_end(). */
 void remat_prefetch_begin(struct remat_prefetch *prefetch, enum remat_split split, int64_t epoch, int64_t first,
                           int64_t end, const struct remat_batch slots[2]);
+/* Whether the pass has another batch to take. */
+bool remat_prefetch_more(struct remat_prefetch *prefetch);
 /* Gives back the slot taken before, waits for the next batch, and tells its slot. Not to be called more often than the
  * pass has batches. */
 REMAT_MUST_CHECK enum remat_status remat_prefetch_next(struct remat_prefetch *prefetch, int32_t *slot,

@@ -2,6 +2,7 @@
 #include "runtime/backend/cuda/cuda.h"
 
 #include "core/base/memory.h"
+#include "core/graph/op_attr.h"
 #include "runtime/backend/cuda/nvml.h"
 #include "runtime/backend/plugin.h"
 
@@ -39,6 +40,29 @@ static enum remat_status find_gpu(int ordinal, struct remat_error *err)
     return REMAT_OK;
 }
 
+static enum remat_status open_uploads(struct remat_device *device, struct remat_error *err)
+{
+    REMAT_TRY(remat_cuda_check(cudaStreamCreateWithFlags(&device->uploads, cudaStreamNonBlocking), "a stream", err));
+    for (int place = 0; place < 2; place++) {
+        cudaEvent_t *events[2] = {&device->arrived[place], &device->used[place]};
+        for (int i = 0; i < 2; i++)
+            REMAT_TRY(remat_cuda_check(cudaEventCreateWithFlags(events[i], cudaEventDisableTiming), "an event", err));
+    }
+    return REMAT_OK;
+}
+
+static void close_uploads(struct remat_device *device)
+{
+    for (int place = 0; place < 2; place++) {
+        if (device->arrived[place])
+            (void)cudaEventDestroy(device->arrived[place]);
+        if (device->used[place])
+            (void)cudaEventDestroy(device->used[place]);
+    }
+    if (device->uploads)
+        (void)cudaStreamDestroy(device->uploads);
+}
+
 /* Counts what the context took, and what the libraries take on top. */
 static enum remat_status open_libraries(struct remat_device *device, struct remat_error *err)
 {
@@ -68,6 +92,7 @@ static enum remat_status open_gpu(struct remat_device *device, struct remat_erro
                           LEAST_COMPUTE_CAPABILITY / 10, LEAST_COMPUTE_CAPABILITY % 10);
     REMAT_TRY(remat_cuda_check(cudaStreamCreateWithFlags(&device->stream, cudaStreamNonBlocking), "a stream", err));
     REMAT_TRY(remat_cuda_check(cudaEventCreateWithFlags(&device->copied, cudaEventDisableTiming), "an event", err));
+    REMAT_TRY(open_uploads(device, err));
     return open_libraries(device, err);
 }
 
@@ -79,6 +104,9 @@ static void close_device(struct remat_device *device)
         (void)cudaStreamSynchronize(device->stream);
     remat_cuda_libraries_close(device);
     remat_cuda_nvml_close(device);
+    if (device->uploads)
+        (void)cudaStreamSynchronize(device->uploads);
+    close_uploads(device);
     if (device->copied)
         (void)cudaEventDestroy(device->copied);
     if (device->stream)
@@ -170,6 +198,26 @@ bool remat_cuda_supports_f32(struct remat_device *device, const struct remat_ker
            has_no_f64(spec->outputs, spec->outputs_count);
 }
 
+static bool is_update(const struct remat_kernel *kernel)
+{
+    const struct remat_kernel_spec *spec = remat_op_table_spec(kernel);
+    const struct remat_tensor *gradient =
+        spec->attr.grad_in_cell ? &spec->cells[spec->cells_count - 2] : &spec->inputs[0];
+    return (spec->op == REMAT_OP_SGD || spec->op == REMAT_OP_ADAMW) && gradient->dtype == REMAT_F32;
+}
+
+bool remat_cuda_updates_join(const struct remat_kernel *first, const struct remat_kernel *next)
+{
+    const struct remat_op_attr *a = &remat_op_table_spec(first)->attr, *b = &remat_op_table_spec(next)->attr;
+    if (!is_update(first) || !is_update(next) || remat_op_table_impl(first) != remat_op_table_impl(next))
+        return false;
+    for (const struct remat_attr_field *field = remat_attr_fields; field->name; field++)
+        for (int32_t k = 0; k < field->count; k++)
+            if (remat_attr_get(a, field, k) != remat_attr_get(b, field, k))
+                return false;
+    return true;
+}
+
 static const struct remat_backend backend = {
     .name = "cuda",
     .ops = &remat_cuda_ops,
@@ -181,6 +229,8 @@ static const struct remat_backend backend = {
     .kernel_scratch_bytes = remat_op_table_scratch_bytes,
     .kernel_run = remat_op_table_run,
     .kernel_destroy = remat_op_table_destroy,
+    .kernel_joins = remat_cuda_updates_join,
+    .kernel_run_joined = remat_cuda_update_joined,
 };
 
 __attribute__((visibility("default"))) remat_backend_plugin_function remat_backend_plugin;

@@ -15,6 +15,8 @@ struct remat_device {
     int driver_version, runtime_version;
     cudaStream_t stream;                    /* all work, in order */
     cudaEvent_t copied;                     /* behind the last upload from pinned memory */
+    cudaStream_t uploads;                   /* of batches, beside the work */
+    cudaEvent_t arrived[2], used[2];        /* of their two places: behind the upload, behind the work that read it */
     struct remat_cuda_libraries *libraries; /* owned; NULL where none are used */
     bool tf32;                              /* f32 products may round their operands to TF32 */
     struct remat_nvml *nvml;                /* owned; NULL where it is not there */
@@ -44,6 +46,12 @@ void remat_cuda_libraries_close(struct remat_device *device);
 /* "cuBLASLt 130100, cuDNN 91900", of an open device, and of what a search finds now, with or without a GPU. */
 void remat_cuda_libraries_describe(const struct remat_device *device, char *text, int capacity);
 void remat_cuda_libraries_found(char *text, int capacity);
+
+/* Updates in a row, each of its own parameter: update_joined.cu. */
+bool remat_cuda_updates_join(const struct remat_kernel *first, const struct remat_kernel *next);
+enum remat_status remat_cuda_update_joined(const struct remat_kernel *const *kernels,
+                                           const struct remat_kernel_args *const *args, int32_t count,
+                                           struct remat_error *err);
 
 /* The table of a build: of all implementations, the preferred one of an op first; ended by NULL. */
 extern const struct remat_op_impl *const remat_cuda_table[];

@@ -78,7 +78,8 @@ static enum remat_status memory_open(struct remat_device *device, int64_t bytes,
     device->asked_bytes += bytes;
     count_pool(device, free_before);
     REMAT_TRY(remat_cuda_check(cudaMemsetAsync(mapping, 0, at_least_one(bytes), device->stream), purpose, err));
-    return REMAT_OK;
+    /* Batches come on another stream, which must not be overtaken by the zeros. */
+    return remat_cuda_check(cudaStreamSynchronize(device->stream), purpose, err);
 }
 
 static enum remat_status pinned_open(struct remat_device *device, int64_t bytes, const char *purpose,
@@ -132,6 +133,35 @@ static enum remat_status upload(struct remat_device *device, void *to, const voi
         return REMAT_OK;
     REMAT_TRY(remat_cuda_check(cudaEventRecord(device->copied, device->stream), "marking a copy", err));
     return remat_cuda_check(cudaEventSynchronize(device->copied), "copying to the GPU", err);
+}
+
+/* --- batches, beside the work --------------------------------------------------------------------------------------
+ */
+
+/* An event that was never recorded holds nothing back. */
+static enum remat_status upload_ahead(struct remat_device *device, int32_t place, void *to, const void *from,
+                                      int64_t bytes, struct remat_error *err)
+{
+    REMAT_TRY(
+        remat_cuda_check(cudaStreamWaitEvent(device->uploads, device->used[place], 0), "waiting with a batch", err));
+    REMAT_TRY(remat_cuda_check(cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyHostToDevice, device->uploads),
+                               "copying a batch to the GPU", err));
+    return remat_cuda_check(cudaEventRecord(device->arrived[place], device->uploads), "marking a batch", err);
+}
+
+static enum remat_status upload_arrived(struct remat_device *device, int32_t place, struct remat_error *err)
+{
+    return remat_cuda_check(cudaStreamWaitEvent(device->stream, device->arrived[place], 0), "waiting for a batch", err);
+}
+
+static enum remat_status upload_used(struct remat_device *device, int32_t place, struct remat_error *err)
+{
+    return remat_cuda_check(cudaEventRecord(device->used[place], device->stream), "marking a batch's end", err);
+}
+
+static enum remat_status upload_done(struct remat_device *device, int32_t place, struct remat_error *err)
+{
+    return remat_cuda_check(cudaEventSynchronize(device->arrived[place]), "copying a batch to the GPU", err);
 }
 
 static enum remat_status synchronise(struct remat_device *device, struct remat_error *err)
@@ -268,6 +298,10 @@ const struct remat_device_ops remat_cuda_ops = {
     .available_bytes = available_bytes,
     .memory_used = memory_used,
     .upload = upload,
+    .upload_ahead = upload_ahead,
+    .upload_arrived = upload_arrived,
+    .upload_used = upload_used,
+    .upload_done = upload_done,
     .download = download,
     .copy = copy,
     .fill = fill,
