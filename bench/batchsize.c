@@ -20,6 +20,8 @@ struct search {
     int64_t low_batch, high_batch;
     int64_t smallest_batch; /* that the model can be built with */
     int64_t memory_bytes;   /* persistent + arena; 0 = not known yet */
+    bool host;              /* the device's memory is the host's */
+    bool profiled;          /* low and high are there */
     json_t *points;
 };
 
@@ -65,13 +67,13 @@ static void fit_times(const struct search *search, struct remat_task_graph *grap
 }
 
 /* Lowers the batch, fits its times (once two batches are profiled) and solves for what the memory bound leaves. */
-static enum remat_status solve_batch(const struct search *search, int64_t batch, bool profiled, double gap,
+static enum remat_status solve_batch(const struct search *search, int64_t batch, double gap,
                                      struct remat_workload *workload, struct remat_plan *plan, struct remat_error *err)
 {
     struct remat_solve_options options = search->config->solve;
     options.gap = gap;
     REMAT_TRY(open_batch(search, batch, REMAT_TIMES_ROUGH, workload, err));
-    if (profiled)
+    if (search->profiled)
         fit_times(search, &workload->graph, batch);
     options.budget_bytes = search->memory_bytes - workload->graph.persistent_bytes;
     if (options.budget_bytes <= 0)
@@ -105,7 +107,7 @@ static enum remat_status try_batch(struct search *search, int64_t batch, double 
 {
     struct remat_workload workload;
     struct remat_plan plan = {0};
-    enum remat_status status = solve_batch(search, batch, true, gap, &workload, &plan, err);
+    enum remat_status status = solve_batch(search, batch, gap, &workload, &plan, err);
     *samples_per_second = 0;
     if (status == REMAT_OK)
         *samples_per_second = 1e9 * (double)batch / (double)plan.predicted_step_ns;
@@ -127,14 +129,16 @@ static enum remat_status find_smallest(struct search *search, struct remat_error
     while (status == REMAT_USAGE && batch < MAX_SMALLEST) {
         batch = batch > 0 ? 2 * batch : 1;
         status = open_batch(search, batch, REMAT_TIMES_ROUGH, &workload, err);
-        if (status == REMAT_OK)
-            search->memory_bytes =
-                remat_size_resolve(search->config->memory, workload.backend->ops->available_bytes(workload.device));
+        if (status == REMAT_OK) {
+            const struct remat_device_ops *ops = workload.backend->ops;
+            search->memory_bytes = remat_size_resolve(search->config->memory, ops->available_bytes(workload.device));
+            search->host = ops->host;
+        }
         remat_workload_close(&workload);
     }
     REMAT_TRY(status);
     search->smallest_batch = batch;
-    status = solve_batch(search, batch, false, ANY_PLAN, &workload, &plan, err);
+    status = solve_batch(search, batch, ANY_PLAN, &workload, &plan, err);
     remat_plan_free(&plan);
     remat_workload_close(&workload);
     if (status == REMAT_INFEASIBLE)
@@ -229,7 +233,7 @@ static enum remat_status confirm(struct search *search, int64_t batch, double *s
     json_t *point = NULL;
     enum remat_status status;
     tell(search, "running", batch, 0.9);
-    REMAT_TRY_GOTO(solve_batch(search, batch, true, search->config->solve.gap, &workload, &plan, err), done);
+    REMAT_TRY_GOTO(solve_batch(search, batch, search->config->solve.gap, &workload, &plan, err), done);
     snprintf(path, sizeof path, "%s/plans/batch-%lld.json", search->config->folder, (long long)batch);
     REMAT_TRY_GOTO(remat_save_plan(path, &workload.graph, &plan, err), done);
     point = describe_point(batch, &workload, &plan, REMAT_OK, err);
@@ -266,6 +270,30 @@ static enum remat_status write_results(const struct search *search, const struct
     return status;
 }
 
+/* On a GPU a small batch tells little of a large one: it is profiled at a share of what fits. */
+static enum remat_status choose_batches(struct search *search, struct remat_error *err)
+{
+    int64_t largest = 0;
+    if (search->host)
+        return REMAT_OK;
+    REMAT_TRY(find_largest(search, &largest, err));
+    search->low_batch = largest / 8 > search->smallest_batch ? largest / 8 : search->smallest_batch;
+    search->high_batch = largest / 3 > search->low_batch ? largest / 3 : search->low_batch + 1;
+    json_array_clear(search->points); /* their times were rough */
+    return REMAT_OK;
+}
+
+static enum remat_status profile(struct search *search, struct remat_error *err)
+{
+    REMAT_TRY(choose_batches(search, err));
+    tell(search, "profiling", search->low_batch, 0);
+    REMAT_TRY(open_batch(search, search->low_batch, REMAT_TIMES_MEASURED, &search->low, err));
+    tell(search, "profiling", search->high_batch, 0.2);
+    REMAT_TRY(open_batch(search, search->high_batch, REMAT_TIMES_MEASURED, &search->high, err));
+    search->profiled = true;
+    return REMAT_OK;
+}
+
 static enum remat_status run_search(struct search *search, struct remat_batchsize_result *out, struct remat_error *err)
 {
     double ignored;
@@ -273,10 +301,7 @@ static enum remat_status run_search(struct search *search, struct remat_batchsiz
     REMAT_TRY(find_smallest(search, err));
     snprintf(path, sizeof path, "%s/plans", search->config->folder);
     REMAT_TRY(remat_make_folders(path, err));
-    tell(search, "profiling", search->low_batch, 0);
-    REMAT_TRY(open_batch(search, search->low_batch, REMAT_TIMES_MEASURED, &search->low, err));
-    tell(search, "profiling", search->high_batch, 0.2);
-    REMAT_TRY(open_batch(search, search->high_batch, REMAT_TIMES_MEASURED, &search->high, err));
+    REMAT_TRY(profile(search, err));
     REMAT_TRY(find_largest(search, &out->largest_batch, err));
     REMAT_TRY(find_best(search, out->largest_batch, &out->best_batch, err));
     REMAT_TRY(confirm(search, out->best_batch, &out->best_samples_per_second, err));

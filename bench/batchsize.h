@@ -1,7 +1,8 @@
 /* The batch-size test: the batch with the highest throughput within a memory bound, and the largest that fits.
  *
  * Sizes are exact for every batch (lowering alone tells them); times come from an affine fit per task through two
- * profiled batches. So the search is arithmetic; only the winners are run. */
+ * profiled batches: 8 and 32, on a GPU an eighth and a third of the largest that fits. So the search is arithmetic;
+ * only the winners are run. */
 #ifndef REMAT_BENCH_BATCHSIZE_H
 #define REMAT_BENCH_BATCHSIZE_H
 

@@ -1,4 +1,14 @@
-"""A PyTorch training step on request: answers "step" lines with nanoseconds, "end" with versions. See speed.py."""
+"""PyTorch training steps on request, for speed.py and gpu.py. Lines in, one line out for each:
+
+step      one step; nanoseconds
+steps N   N steps in a row; their nanoseconds altogether, by the wall's clock, the device being waited for at both ends
+compile   torch.compile from here on, and one step, which compiles; nanoseconds
+end       versions and the peak of memory, as JSON
+
+A step that cannot be done is answered by "failed" and the reason; the worker goes on.
+"""
+import argparse
+import contextlib
 import json
 import sys
 import time
@@ -53,7 +63,7 @@ class Gpt2(nn.Module):
         self.ln_f = nn.LayerNorm(width)
 
     def forward(self, tokens, targets):
-        x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1]))
+        x = self.wte(tokens) + self.wpe(torch.arange(tokens.shape[1], device=tokens.device))
         for block in self.h:
             x = block(x)
         logits = self.ln_f(x) @ self.wte.weight.T
@@ -64,42 +74,114 @@ GPT2 = {"gpt2-small": (12, 768, 12), "gpt2-medium": (24, 1024, 16), "gpt2-large"
         "gpt2-xl": (48, 1600, 25)}
 
 
-def make_step(name, batch, size):
-    torch.manual_seed(1)
-    if name in GPT2:
-        model = Gpt2(*GPT2[name])
-        tokens = torch.randint(0, 50257, (batch, size))
-        targets = torch.randint(0, 50257, (batch, size))
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-        loss_of = lambda: model(tokens, targets)
-    else:
-        import torchvision
-        model = getattr(torchvision.models, name)().to(memory_format=torch.channels_last)
-        images = torch.rand(batch, 3, size, size).to(memory_format=torch.channels_last)
-        labels = torch.randint(0, 1000, (batch,))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, fused=True)
-        loss_of = lambda: functional.cross_entropy(model(images), labels)
-    model.train()
+def set_precision(precision):
+    """f32: no TF32 anywhere; tf32: wherever PyTorch knows it; bf16: autocast, everything else in TF32."""
+    fast = precision != "f32"
+    torch.backends.cuda.matmul.allow_tf32 = fast
+    torch.backends.cudnn.allow_tf32 = fast
+    torch.backends.cudnn.benchmark = True
+    return torch.bfloat16 if precision == "bf16" else None
 
-    def step():
-        optimizer.zero_grad(set_to_none=True)
-        loss_of().backward()
-        optimizer.step()
-    return step
+
+class Step:
+    """A model, its batch (which stays on the device) and its optimizer."""
+
+    def __init__(self, name, batch, size, device="cpu", precision="f32", vocabulary=50257):
+        torch.manual_seed(1)
+        self.device = torch.device(device)
+        self.dtype = set_precision(precision)
+        self.text = name in GPT2
+        if self.text:
+            self.model = Gpt2(*GPT2[name], vocabulary=vocabulary).to(self.device)
+            self.batch = [torch.randint(0, 50257, (batch, size), device=self.device) for _ in range(2)]
+            self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
+        else:
+            import torchvision
+            self.model = getattr(torchvision.models, name)().to(self.device, memory_format=torch.channels_last)
+            images = torch.rand(batch, 3, size, size, device=self.device).to(memory_format=torch.channels_last)
+            self.batch = [images, torch.randint(0, 1000, (batch,), device=self.device)]
+            self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9, fused=True)
+        self.model.train()
+        self.forward = self.model
+
+    def compile(self):
+        self.forward = torch.compile(self.model)
+
+    def loss(self):
+        if self.text:
+            return self.forward(*self.batch)
+        return functional.cross_entropy(self.forward(self.batch[0]), self.batch[1])
+
+    def __call__(self):
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, self.dtype) if self.dtype else contextlib.nullcontext():
+            loss = self.loss()
+        loss.backward()
+        self.optimizer.step()
+
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def timed(step, count):
+    step.wait()
+    begin = time.perf_counter_ns()
+    for _ in range(count):
+        step()
+    step.wait()
+    return time.perf_counter_ns() - begin
+
+
+def versions(step):
+    found = {"torch": torch.__version__, "threads": torch.get_num_threads(),
+             "mkldnn": torch.backends.mkldnn.is_available()}
+    if step.device.type == "cuda":
+        found.update(device=torch.cuda.get_device_name(), cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(),
+                     peak_bytes=torch.cuda.max_memory_allocated(), reserved_bytes=torch.cuda.max_memory_reserved())
+    return json.dumps(found)
+
+
+def answer(step, line):
+    words = line.split()
+    try:
+        if words[0] == "end":
+            return versions(step)
+        if words[0] == "compile":
+            step.compile()
+        return timed(step, int(words[1]) if words[0] == "steps" else 1)
+    except Exception as error:  # noqa: BLE001: whatever PyTorch raises is told, and the driver decides
+        if step.device.type == "cuda":
+            step.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+        return f"failed {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def main():
-    name, batch, size, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    torch.set_num_threads(threads)
-    step = make_step(name, batch, size)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("batch", type=int)
+    parser.add_argument("size", type=int)
+    parser.add_argument("threads", type=int, help="0: PyTorch's own choice")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"])
+    parser.add_argument("--vocabulary", type=int, default=50257)
+    parser.add_argument("--memory", type=float, default=0, help="bytes that the allocator may take; 0: all")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if arguments.memory and arguments.device == "cuda":
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, arguments.memory / total))
+    try:
+        step = Step(arguments.name, arguments.batch, arguments.size, arguments.device, arguments.precision,
+                    arguments.vocabulary)
+    except torch.OutOfMemoryError as error:
+        sys.exit(f"out of memory: {error}")
     for line in sys.stdin:
+        print(answer(step, line), flush=True)
         if line.strip() == "end":
             break
-        begin = time.perf_counter_ns()
-        step()
-        print(time.perf_counter_ns() - begin, flush=True)
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(),
-                      "mkldnn": torch.backends.mkldnn.is_available()}), flush=True)
 
 
 if __name__ == "__main__":
