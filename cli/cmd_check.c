@@ -15,7 +15,7 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
     struct remat_device_config config = {0};
     struct remat_device_info info;
     struct remat_memory_ladder ladder;
-    struct remat_machine_peaks peaks = {0, 0};
+    struct remat_machine_peaks peaks = {0, 0, 0};
     struct remat_device *device = NULL;
     json_t *json;
     if (backend->open(&config, &device, err) != REMAT_OK)
@@ -29,6 +29,8 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
     if (backend != remat_backends[1] && remat_profile_peaks(backend, device, NULL, &peaks, err) == REMAT_OK) {
         json_object_set_new(json, "gflop_per_second", json_real(peaks.gflop_per_second));
         json_object_set_new(json, "gbyte_per_second", json_real(peaks.gbyte_per_second));
+        if (peaks.bf16_gflop_per_second > 0)
+            json_object_set_new(json, "bf16_gflop_per_second", json_real(peaks.bf16_gflop_per_second));
     }
     backend->close(device);
     return json;
@@ -74,6 +76,9 @@ static void print_machine(const json_t *machine)
             printf("             measured peaks: %.1f GFLOP/s (f32), %.1f GB/s\n",
                    json_real_value(json_object_get(device, "gflop_per_second")),
                    json_real_value(json_object_get(device, "gbyte_per_second")));
+        if (json_object_get(device, "bf16_gflop_per_second"))
+            printf("             measured peak in bf16: %.1f GFLOP/s\n",
+                   json_real_value(json_object_get(device, "bf16_gflop_per_second")));
     }
     json_object_foreach(json_object_get(machine, "libraries"), name, library)
         printf("library %s: %s\n", name, json_string_value(library));
@@ -90,12 +95,13 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
     return REMAT_OK;
 }
 
-const struct cli_command cli_check = {"check",
-                                      "[--json]",
-                                      "Shows this machine: libraries, versions, instruction set, memory, peaks",
-                                      "Exits 0 if a model can be trained here.\n\n"
-                                      "example:\n  remat check\n",
-                                      "json",
-                                      0,
-                                      0,
-                                      run};
+const struct cli_command cli_check = {
+    "check",
+    "[--json]",
+    "Shows this machine: libraries, versions, instruction set, memory, peaks in each precision",
+    "Exits 0 if a model can be trained here.\n\n"
+    "example:\n  remat check\n",
+    "json",
+    0,
+    0,
+    run};

@@ -23,6 +23,8 @@ static enum remat_status print_table(const struct remat_workload *workload, cons
     enum remat_status status = remat_profile_table(&workload->graph, peaks, &rows, &count, err);
     if (status == REMAT_OK) {
         printf("%s on %s\n", workload->layers.name, workload->info.description);
+        if (peaks->bf16_gflop_per_second > 0)
+            printf("machine peak in bf16: %.1f GFLOP/s\n", peaks->bf16_gflop_per_second);
         printf("machine peaks: %.1f GFLOP/s, %.1f GB/s; sum of the tasks: %.3f ms; persistent: %.1f MiB\n",
                peaks->gflop_per_second, peaks->gbyte_per_second,
                (double)remat_task_graph_base_time_ns(&workload->graph) / 1e6,

@@ -12,7 +12,8 @@ foreach(file base/status base/memory base/size base/hash graph/op graph/op_attr 
     list(APPEND cuda_common ${CMAKE_SOURCE_DIR}/core/${file}.c)
 endforeach()
 set(cuda_libraries ${cuda_folder}/table.c ${cuda_folder}/libraries.c ${cuda_folder}/gemm_lt.c
-                   ${cuda_folder}/linear_lt.c ${cuda_folder}/conv_cudnn.c ${cuda_folder}/cudnn_plan.c)
+                   ${cuda_folder}/linear_lt.c ${cuda_folder}/conv_cudnn.c ${cuda_folder}/cudnn_plan.c
+                   ${cuda_folder}/attention_cudnn.c)
 
 function(remat_plugin name)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})

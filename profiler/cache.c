@@ -88,13 +88,15 @@ bool remat_profile_cache_get_peaks(const struct remat_profile_cache *cache, stru
     const json_t *entry = json_object_get(cache->device, "peaks");
     out->gflop_per_second = json_number_value(json_array_get(entry, 0));
     out->gbyte_per_second = json_number_value(json_array_get(entry, 1));
+    out->bf16_gflop_per_second = json_number_value(json_array_get(entry, 2));
     return out->gflop_per_second > 0 && out->gbyte_per_second > 0;
 }
 
 enum remat_status remat_profile_cache_put_peaks(struct remat_profile_cache *cache,
                                                 const struct remat_machine_peaks *peaks, struct remat_error *err)
 {
-    json_t *entry = json_pack("[f, f]", peaks->gflop_per_second, peaks->gbyte_per_second);
+    json_t *entry =
+        json_pack("[f, f, f]", peaks->gflop_per_second, peaks->gbyte_per_second, peaks->bf16_gflop_per_second);
     return json_object_set_new(cache->device, "peaks", entry) == 0 ? REMAT_OK : no_memory(err);
 }
 

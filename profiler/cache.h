@@ -2,8 +2,8 @@
  *
  * File: JSON, format "remat-profile-cache", version 1:
  *   {"format": ..., "version": 1, "devices": {FINGERPRINT: {"SIGNATURE/OPTION": [time_ns, spread_ns], ...,
- *                                                           "peaks": [gflop_per_second, gbyte_per_second]}, ...}}
- * A missing file is an empty cache. */
+ *                                                           "peaks": [gflop_per_second, gbyte_per_second,
+ * bf16_gflop_per_second]}, ...}} A missing file is an empty cache. */
 #ifndef REMAT_PROFILER_CACHE_H
 #define REMAT_PROFILER_CACHE_H
 

@@ -1,9 +1,15 @@
 #include "profiler/profiler.h"
 
+double remat_compute_peak(const struct remat_machine_peaks *peaks, const struct remat_kernel_spec *spec)
+{
+    bool narrow = spec->inputs_count > 0 && spec->inputs[0].dtype == REMAT_BF16;
+    return narrow && peaks->bf16_gflop_per_second > 0 ? peaks->bf16_gflop_per_second : peaks->gflop_per_second;
+}
+
 /* Roofline: Williams, Waterman, Patterson, Comm. ACM 52 (2009). 1 GFLOP/s is 1 flop a nanosecond. */
 static int64_t roofline_ns(const struct remat_kernel_spec *spec, const struct remat_machine_peaks *peaks)
 {
-    double compute = (double)remat_op_flop(spec) / peaks->gflop_per_second;
+    double compute = (double)remat_op_flop(spec) / remat_compute_peak(peaks, spec);
     double memory = (double)remat_op_traffic_bytes(spec) / peaks->gbyte_per_second;
     double time = compute > memory ? compute : memory;
     return time < 1.0 ? 1 : (int64_t)time;

@@ -30,10 +30,13 @@ remat_profile_measure(struct remat_task_graph *graph, const struct remat_layer_g
 /* Where the cache is kept unless told otherwise: $XDG_CACHE_HOME/remat/profile.json or ~/.cache/remat/profile.json. */
 REMAT_MUST_CHECK enum remat_status remat_profile_cache_path(char *buffer, int capacity, struct remat_error *err);
 
-/* The machine's peaks: large f32 matrix product and memory copy. */
+/* The machine's peaks: large matrix products, in f32 and, where a card has it, in bf16 (else 0), and memory copy. */
 struct remat_machine_peaks {
     double gflop_per_second, gbyte_per_second;
+    double bf16_gflop_per_second;
 };
+/* The peak that a kernel's arithmetic is to be compared with. */
+double remat_compute_peak(const struct remat_machine_peaks *peaks, const struct remat_kernel_spec *spec);
 /* Measures them. With a cache they are taken from there unless `refresh`; the highest ever measured is kept, since a
  * busy machine shows less than it has. options may be NULL: no cache. */
 REMAT_MUST_CHECK enum remat_status remat_profile_peaks(const struct remat_backend *backend, struct remat_device *device,

@@ -64,7 +64,7 @@ static void fill_row(const struct remat_task_graph *graph, const struct remat_ta
     row->traffic_bytes = remat_op_traffic_bytes(&spec);
     row->gflop_per_second = (double)row->flop / time;
     row->gbyte_per_second = (double)row->traffic_bytes / time;
-    row->compute_share = row->gflop_per_second / peaks->gflop_per_second;
+    row->compute_share = row->gflop_per_second / remat_compute_peak(peaks, &spec);
     row->memory_share = row->gbyte_per_second / peaks->gbyte_per_second;
     for (int32_t k = 0; k < task->outputs_count; k++)
         row->kept_bytes += graph->values[task->outputs[k]].bytes;

@@ -80,7 +80,8 @@
  * bf16. CONV2D, LINEAR (with its bias), their BWD_DATA and the CLASSIFIERs read a copy of their parameters, made by
  * CAST: it is a value, hence an input behind the others instead of a cell (remat_op_cast_weight). All arithmetic is in
  * f32 or better, results are rounded once, to the nearest even, when stored; sums are never kept in bf16, not even in
- * part. The logits of CLASSIFIER_LOSS are f32; the gradient of one chunk of them is rounded to bf16.
+ * part. The logits of CLASSIFIER_LOSS are f32; the gradient of one chunk of them may be rounded to bf16, and so may the
+ * weights of ATTENTION and the gradients of its scores.
  */
 /* clang-format on */
 #ifndef REMAT_CORE_GRAPH_OP_H

@@ -165,7 +165,8 @@ static enum remat_status check_precision(const struct remat_backend *backend, st
     if (backend->options(device, &cast, options, &count, err) == REMAT_OK)
         return REMAT_OK;
     return remat_fail(err, REMAT_UNAVAILABLE,
-                      "the device %s does not compute in bf16; use --precision f32 or --device ref", backend->name);
+                      "the device %s does not compute in bf16; use --precision f32, or --device cuda or ref",
+                      backend->name);
 }
 
 enum remat_status remat_lower(const struct remat_layer_graph *layers, const struct remat_backend *backend,

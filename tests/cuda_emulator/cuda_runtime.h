@@ -23,14 +23,13 @@ struct dim3 {
     }
 };
 
-struct alignas(16) float4 {
-    float x, y, z, w;
+struct alignas(8) uint2 {
+    unsigned x, y;
 };
 
-static inline float4 make_float4(float x, float y, float z, float w)
-{
-    return float4{x, y, z, w};
-}
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
 
 /* Where the running fiber is. */
 struct emulated_place {

@@ -113,7 +113,8 @@ static void test_entries_add_up_to_a_step(void **state)
 
 static void test_roofline(void **state)
 {
-    const struct remat_machine_peaks slow_memory = {1e9, 2.0}, slow_compute = {4.0, 1e9};
+    const struct remat_machine_peaks slow_memory = {1e9, 2.0, 0.0}, slow_compute = {4.0, 1e9, 0.0},
+                                     both = {4.0, 1e9, 8.0};
     struct remat_task_graph graph;
     struct remat_kernel_spec linear;
     (void)state;
@@ -126,12 +127,15 @@ static void test_roofline(void **state)
     remat_profile_estimate(&graph, &slow_compute);
     assert_int_equal(graph.tasks[1].options[1].time_ns, remat_op_flop(&linear) / 4);
     assert_true(graph.tasks[0].options[0].time_ns >= 1);
+    assert_true(remat_compute_peak(&both, &linear) == 4.0);
+    linear.inputs[0].dtype = REMAT_BF16;
+    assert_true(remat_compute_peak(&both, &linear) == 8.0 && remat_compute_peak(&slow_compute, &linear) == 4.0);
     remat_task_graph_free(&graph);
 }
 
 static void test_table(void **state)
 {
-    const struct remat_machine_peaks peaks = {100.0, 10.0};
+    const struct remat_machine_peaks peaks = {100.0, 10.0, 0.0};
     struct remat_task_graph graph;
     struct remat_profile_row *rows;
     struct remat_error err;

@@ -191,10 +191,12 @@ static void check_close(const char *what, const struct remat_tensor *tensor, con
     }
 }
 
-/* Gradients of logits are rounded before they are multiplied. */
+/* Gradients of logits, weights of attention and their gradients may be rounded before they are multiplied. */
 static bool rounds_terms(const struct remat_kernel_spec *spec)
 {
-    return spec->op == REMAT_OP_CLASSIFIER_LOSS && spec->inputs[0].dtype == REMAT_BF16;
+    return (spec->op == REMAT_OP_CLASSIFIER_LOSS || spec->op == REMAT_OP_ATTENTION ||
+            spec->op == REMAT_OP_ATTENTION_BWD) &&
+           spec->inputs[0].dtype == REMAT_BF16;
 }
 
 /* What a call yields: outputs, then cells; ended by OP_NONE. */

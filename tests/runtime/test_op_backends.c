@@ -1,8 +1,8 @@
 /* Every op of every backend, in f32 and, where the backend has it, in bf16: against ref, in poisoned memory, in place,
  * repeated at other addresses.
  *
- * REMAT_TEST_BACKEND=cpu and REMAT_TEST_OP=conv2d (part of an op's name) restrict what runs while a kernel is made; the
- * former may also name a backend that is loaded, such as cuda. */
+ * REMAT_TEST_BACKEND=cpu, REMAT_TEST_OP=conv2d (part of an op's name) and REMAT_TEST_TYPE=bf16 (or f32) restrict what
+ * runs while a kernel is made; the former may also name a backend that is loaded, such as cuda. */
 #include "support_op_case.h"
 
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 
 /* Backends that must have every op, and those of them that must have it in bf16 too. */
 static const char *const complete[] = {"cpu", "ref", "cuda", "emulated", NULL};
-static const char *const complete_bf16[] = {"ref", NULL};
+static const char *const complete_bf16[] = {"ref", "cuda", "emulated", NULL};
 
 static struct op_backend ref, tested;
 static const char *tested_name;
@@ -105,6 +105,12 @@ static void refuses_bf16(void **state)
     assert_false(has(cases->bf16.items[0], &cases->bf16.items[0]->calls[0]));
 }
 
+static bool is_type_wanted(const char *type)
+{
+    const char *only = getenv("REMAT_TEST_TYPE");
+    return !only || !*only || strcmp(only, type) == 0;
+}
+
 static void add_cases(struct CMUnitTest *tests, size_t *count, const struct op_cases *cases, int32_t cases_count,
                       CMUnitTestFunction check)
 {
@@ -129,10 +135,11 @@ static int run_backend(const struct remat_backend *backend, const char *name, st
         return 1;
     }
     tests[count++] = (struct CMUnitTest){"covers_every_op", covers_every_op, NULL, NULL, cases};
-    add_cases(tests, &count, &cases->f32, large ? cases->f32.count : cases->small, check_case);
-    if (is_among(name, complete_bf16))
+    if (is_type_wanted("f32"))
+        add_cases(tests, &count, &cases->f32, large ? cases->f32.count : cases->small, check_case);
+    if (is_among(name, complete_bf16) && is_type_wanted("bf16"))
         add_cases(tests, &count, &cases->bf16, narrow, check_case);
-    else
+    if (!is_among(name, complete_bf16))
         tests[count++] = (struct CMUnitTest){"refuses_bf16", refuses_bf16, NULL, NULL, cases};
     if (backend == ref.backend)
         add_cases(tests, &count, &cases->bf16, narrow, check_rounding);

@@ -12,4 +12,4 @@ struct sum {
 } // namespace
 
 const struct remat_op_impl remat_cuda_add = {
-    REMAT_OP_ADD, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, remat_run_map2<sum>, NULL};
+    REMAT_OP_ADD, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_MAP2(sum), NULL};

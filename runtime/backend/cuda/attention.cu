@@ -1,5 +1,5 @@
-/* Causal self-attention in f32 without a T x T matrix: tiles of 32 queries by 32 keys, the softmax carried along
- * (Dao, Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022).
+/* Causal self-attention, computed in f32, without a T x T matrix: tiles of 32 queries by 32 keys, the softmax carried
+ * along (Dao, Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022).
  *
  *   o_i = sum over j <= i of p_ij v_j, p_i = softmax(q_i k_j / sqrt(D)), lse_i the logarithm of the denominator
  *   dv_j = sum_i p_ij do_i, ds_ij = p_ij (do_i v_j - do_i o_i) / sqrt(D), dq_i = sum_j ds_ij k_j, dk_j = sum_i ds_ij
@@ -35,18 +35,20 @@ __device__ struct place place_of(const struct shape &d)
 }
 
 /* Rows of one of q, k, v (width 3C) or of o, do, (width C), from `first` on, into to[row * (D + 1) + c]; 0 beyond T. */
-__device__ void load_rows(const struct shape &d, const struct place &at, const float *from, int64_t width,
-                          int64_t offset, int64_t first, float *to)
+template <class T>
+__device__ void load_rows(const struct shape &d, const struct place &at, const T *from, int64_t width, int64_t offset,
+                          int64_t first, float *to)
 {
     from += at.batch * d.length * width + offset + at.head * d.size;
     for (int e = threadIdx.x; e < ROWS * d.size; e += THREADS) {
         int row = e / d.size, c = e % d.size;
-        to[row * (d.size + 1) + c] = first + row < d.length ? from[(first + row) * width + c] : 0.0f;
+        to[row * (d.size + 1) + c] = first + row < d.length ? remat_float(from[(first + row) * width + c]) : 0.0f;
     }
 }
 
-__device__ void load_part(const struct shape &d, const struct place &at, const float *qkv, enum part part,
-                          int64_t first, float *to)
+template <class T>
+__device__ void load_part(const struct shape &d, const struct place &at, const T *qkv, enum part part, int64_t first,
+                          float *to)
 {
     load_rows(d, at, qkv, 3 * d.channels, part * d.channels, first, to);
 }
@@ -65,8 +67,8 @@ __device__ int64_t row_index(const struct shape &d, const struct place &at, int6
 }
 
 /* PARTS: so many channels a thread gathers, D <= 4 PARTS. */
-template <int PARTS>
-__global__ void __launch_bounds__(THREADS) attend(struct shape d, const float *qkv, float *o, float *lse)
+template <int PARTS, class T>
+__global__ void __launch_bounds__(THREADS) attend(struct shape d, const T *qkv, T *o, float *lse)
 {
     REMAT_SHARED(shared);
     int pitch = d.size + 1, row = threadIdx.x / QUARTERS, quarter = threadIdx.x % QUARTERS;
@@ -111,13 +113,15 @@ __global__ void __launch_bounds__(THREADS) attend(struct shape d, const float *q
         return;
     for (int e = 0; e < PARTS; e++)
         if (quarter + QUARTERS * e < d.size)
-            o[(at.batch * d.length + i) * d.channels + at.head * d.size + quarter + QUARTERS * e] = sums[e] / total;
+            remat_put(&o[(at.batch * d.length + i) * d.channels + at.head * d.size + quarter + QUARTERS * e],
+                      sums[e] / total);
     if (quarter == 0)
         lse[row_index(d, at, i)] = largest + logf(total);
 }
 
 /* delta_i = do_i o_i, one warp a row and head. */
-__global__ void row_products(struct shape d, const float *o, const float *out_gradient, float *delta, int64_t count)
+template <class T>
+__global__ void row_products(struct shape d, const T *o, const T *out_gradient, float *delta, int64_t count)
 {
     int64_t n = remat_thread() / REMAT_WARP, t = n % d.length, pair = n / d.length;
     int64_t at = (pair / d.heads * d.length + t) * d.channels + pair % d.heads * d.size;
@@ -125,24 +129,27 @@ __global__ void row_products(struct shape d, const float *o, const float *out_gr
     if (n >= count)
         return;
     for (int c = threadIdx.x % REMAT_WARP; c < d.size; c += REMAT_WARP)
-        sum = remat_fma(o[at + c], out_gradient[at + c], sum);
+        sum = remat_fma(remat_float(o[at + c]), remat_float(out_gradient[at + c]), sum);
     sum = remat_over_warp(sum, remat_take_sum());
     if (threadIdx.x % REMAT_WARP == 0)
         delta[n] = sum;
 }
 
-struct saved {
-    const float *qkv, *lse, *out_gradient, *delta;
-    float *dqkv;
+template <class T> struct saved {
+    const T *qkv, *out_gradient;
+    const float *lse, *delta;
+    T *dqkv;
 };
 
-__device__ void store_part(const struct shape &d, const struct place &at, float *dqkv, enum part part, int64_t t, int c,
+template <class T>
+__device__ void store_part(const struct shape &d, const struct place &at, T *dqkv, enum part part, int64_t t, int c,
                            float value)
 {
-    dqkv[((at.batch * d.length + t) * 3 + part) * d.channels + at.head * d.size + c] = value;
+    remat_put(&dqkv[((at.batch * d.length + t) * 3 + part) * d.channels + at.head * d.size + c], value);
 }
 
-template <int PARTS> __global__ void __launch_bounds__(THREADS) query_gradients(struct shape d, struct saved s)
+template <int PARTS, class T>
+__global__ void __launch_bounds__(THREADS) query_gradients(struct shape d, struct saved<T> s)
 {
     REMAT_SHARED(shared);
     int pitch = d.size + 1, row = threadIdx.x / QUARTERS, quarter = threadIdx.x % QUARTERS;
@@ -177,7 +184,8 @@ template <int PARTS> __global__ void __launch_bounds__(THREADS) query_gradients(
             store_part(d, at, s.dqkv, QUERY, i, quarter + QUARTERS * e, sums[e]);
 }
 
-template <int PARTS> __global__ void __launch_bounds__(THREADS) key_gradients(struct shape d, struct saved s)
+template <int PARTS, class T>
+__global__ void __launch_bounds__(THREADS) key_gradients(struct shape d, struct saved<T> s)
 {
     REMAT_SHARED(shared);
     int pitch = d.size + 1, row = threadIdx.x / QUARTERS, quarter = threadIdx.x % QUARTERS;
@@ -239,7 +247,7 @@ int shared_bytes(const struct shape &d, int rows, int weights)
 
 bool supports(struct remat_device *device, const struct remat_kernel_spec *spec)
 {
-    return remat_cuda_supports_f32(device, spec) && spec->inputs[0].dims[2] / 3 / spec->attr.heads <= LARGEST_HEAD;
+    return remat_cuda_supports_floats(device, spec) && spec->inputs[0].dims[2] / 3 / spec->attr.heads <= LARGEST_HEAD;
 }
 
 template <class K> enum remat_status allow(K kernel, int bytes, struct remat_error *err)
@@ -248,20 +256,20 @@ template <class K> enum remat_status allow(K kernel, int bytes, struct remat_err
                             "shared memory for attention", err);
 }
 
-template <int PARTS>
+template <int PARTS, class T>
 enum remat_status forward_with(const struct remat_device *device, const struct remat_kernel_spec *spec,
                                const struct remat_kernel_args *args, struct remat_error *err)
 {
     struct shape d = shape_of(spec);
     int bytes = shared_bytes(d, 3, 1);
     unsigned blocks = (unsigned)(spec->inputs[0].dims[0] * d.heads * d.tiles);
-    REMAT_TRY(allow(attend<PARTS>, bytes, err));
-    REMAT_LAUNCH(attend<PARTS>, blocks, THREADS, (size_t)bytes, device->stream)
-    (d, (const float *)args->inputs[0], (float *)args->outputs[0], (float *)args->outputs[1]);
+    REMAT_TRY(allow(attend<PARTS, T>, bytes, err));
+    REMAT_LAUNCH((attend<PARTS, T>), blocks, THREADS, (size_t)bytes, device->stream)
+    (d, (const T *)args->inputs[0], (T *)args->outputs[0], (float *)args->outputs[1]);
     return remat_launched(err);
 }
 
-template <int PARTS>
+template <int PARTS, class T>
 enum remat_status backward_with(const struct remat_device *device, const struct remat_kernel_spec *spec,
                                 const struct remat_kernel_args *args, struct remat_error *err)
 {
@@ -269,33 +277,36 @@ enum remat_status backward_with(const struct remat_device *device, const struct 
     int query_bytes = shared_bytes(d, 4, 1), key_bytes = shared_bytes(d, 4, 2);
     int64_t pairs = spec->inputs[0].dims[0] * d.heads, rows = pairs * d.length;
     unsigned blocks = (unsigned)(pairs * d.tiles);
-    const float *out_gradient = (const float *)args->inputs[3];
+    const T *out_gradient = (const T *)args->inputs[3];
     float *delta = (float *)args->scratch;
-    struct saved s = {(const float *)args->inputs[0], (const float *)args->inputs[2], out_gradient, delta,
-                      (float *)args->outputs[0]};
-    REMAT_TRY(allow(query_gradients<PARTS>, query_bytes, err));
-    REMAT_TRY(allow(key_gradients<PARTS>, key_bytes, err));
-    REMAT_LAUNCH(row_products, (unsigned)remat_ceil(rows, REMAT_BLOCK / REMAT_WARP), REMAT_BLOCK, 0, device->stream)
-    (d, (const float *)args->inputs[1], out_gradient, delta, rows);
-    REMAT_LAUNCH(query_gradients<PARTS>, blocks, THREADS, (size_t)query_bytes, device->stream)(d, s);
-    REMAT_LAUNCH(key_gradients<PARTS>, blocks, THREADS, (size_t)key_bytes, device->stream)(d, s);
+    struct saved<T> s = {
+        (const T *)args->inputs[0], out_gradient, (const float *)args->inputs[2], delta, (T *)args->outputs[0]
+    };
+    REMAT_TRY(allow(query_gradients<PARTS, T>, query_bytes, err));
+    REMAT_TRY(allow(key_gradients<PARTS, T>, key_bytes, err));
+    REMAT_LAUNCH(row_products<T>, (unsigned)remat_ceil(rows, REMAT_BLOCK / REMAT_WARP), REMAT_BLOCK, 0, device->stream)
+    (d, (const T *)args->inputs[1], out_gradient, delta, rows);
+    REMAT_LAUNCH((query_gradients<PARTS, T>), blocks, THREADS, (size_t)query_bytes, device->stream)(d, s);
+    REMAT_LAUNCH((key_gradients<PARTS, T>), blocks, THREADS, (size_t)key_bytes, device->stream)(d, s);
     return remat_launched(err);
 }
 
+template <class T>
 enum remat_status forward(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                           struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
-    return shape_of(spec).size <= 64 ? forward_with<16>(device, spec, args, err)
-                                     : forward_with<32>(device, spec, args, err);
+    return shape_of(spec).size <= 64 ? forward_with<16, T>(device, spec, args, err)
+                                     : forward_with<32, T>(device, spec, args, err);
 }
 
+template <class T>
 enum remat_status backward(const void *state, const struct remat_kernel_spec *spec,
                            const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
-    return shape_of(spec).size <= 64 ? backward_with<16>(device, spec, args, err)
-                                     : backward_with<32>(device, spec, args, err);
+    return shape_of(spec).size <= 64 ? backward_with<16, T>(device, spec, args, err)
+                                     : backward_with<32, T>(device, spec, args, err);
 }
 
 /* delta */
@@ -309,7 +320,7 @@ enum remat_status create_backward(struct remat_device *device, const struct rema
 }
 } // namespace
 
-const struct remat_op_impl remat_cuda_attention = {REMAT_OP_ATTENTION,      "tiles", 0,   supports,
-                                                   remat_cuda_create_plain, forward, NULL};
-const struct remat_op_impl remat_cuda_attention_bwd = {REMAT_OP_ATTENTION_BWD, "tiles",  0,   supports,
-                                                       create_backward,        backward, NULL};
+const struct remat_op_impl remat_cuda_attention = {
+    REMAT_OP_ATTENTION, "tiles", 0, supports, remat_cuda_create_plain, REMAT_BY_TYPE(forward), NULL};
+const struct remat_op_impl remat_cuda_attention_bwd = {REMAT_OP_ATTENTION_BWD,  "tiles", 0, supports, create_backward,
+                                                       REMAT_BY_TYPE(backward), NULL};

@@ -10,9 +10,11 @@
 
 namespace
 {
-struct normalise {
-    const float *x, *z, *mean, *spread, *gamma, *beta; /* z NULL: none; spread: invstd, or the variance in evaluation */
-    float *y;
+/* T: the type of x, y, z and their gradients. */
+template <class T> struct normalise {
+    const T *x, *z;                            /* z NULL: none */
+    const float *mean, *spread, *gamma, *beta; /* spread: invstd, or the variance in evaluation */
+    T *y;
     float epsilon;
     bool relu, evaluate;
 
@@ -36,25 +38,30 @@ struct normalise {
     }
 };
 
-struct moment_terms {
-    const float *x;
+template <class T> struct moment_terms {
+    const T *x;
     int64_t columns;
-    __device__ void operator()(int64_t row, int64_t c, float *a, float *b) const
+    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *b) const
     {
-        float d = x[row * columns + c] - x[c];
-        *a += d;
-        *b = remat_fma(d, d, *b);
+        float v[W], pivot[W];
+        remat_load<W>(x, row * columns + c, v);
+        remat_load<W>(x, c, pivot);
+        for (int k = 0; k < W; k++) {
+            float d = v[k] - pivot[k];
+            a[k] += d;
+            b[k] = remat_fma(d, d, b[k]);
+        }
     }
 };
 
-struct moments {
-    const float *x;
+template <class T> struct moments {
+    const T *x;
     float *mean, *invstd, *running_mean, *running_var;
     double rows;
     float epsilon, momentum;
     __device__ void operator()(int64_t c, double a, double b) const
     {
-        double m = (double)x[c] + a / rows, variance = (b - a * a / rows) / rows;
+        double m = (double)remat_float(x[c]) + a / rows, variance = (b - a * a / rows) / rows;
         variance = variance < 0 ? 0 : variance;
         mean[c] = (float)m;
         invstd[c] = (float)(1 / sqrt(variance + (double)epsilon));
@@ -64,27 +71,53 @@ struct moments {
     }
 };
 
-/* What the backward kernels share: the gradient behind the rectifier. */
-struct gradient {
-    const float *x, *mean, *invstd, *dy, *y, *gamma, *beta; /* y NULL: its sign is made again from x */
+/* What the backward kernels share: the gradient behind the rectifier, and the normalised x. */
+template <class T> struct gradient {
+    const T *x, *dy, *y; /* y NULL: its sign is made again from x */
+    const float *mean, *invstd, *gamma, *beta;
     bool relu;
-    __device__ float masked(float xi, float dyi, float yi, int64_t c) const
+
+    template <int W> __device__ void load(int64_t i, int64_t c, float *g, float *xhat) const
     {
-        if (!relu)
-            return dyi;
-        return remat_relu_mask(y ? yi : remat_normalise(xi, mean[c], gamma[c] * invstd[c], beta[c]), dyi);
+        float v[W], m[W], s[W];
+        remat_load<W>(x, i, v);
+        remat_load<W>(dy, i, g);
+        remat_load<W>(mean, c, m);
+        remat_load<W>(invstd, c, s);
+        if (relu)
+            mask<W>(i, c, v, m, s, g);
+        for (int k = 0; k < W; k++)
+            xhat[k] = (v[k] - m[k]) * s[k];
+    }
+
+    template <int W>
+    __device__ void mask(int64_t i, int64_t c, const float *v, const float *m, const float *s, float *g) const
+    {
+        float w[W], b[W];
+        if (y) {
+            remat_load<W>(y, i, w);
+        } else {
+            remat_load<W>(gamma, c, w);
+            remat_load<W>(beta, c, b);
+            for (int k = 0; k < W; k++)
+                w[k] = remat_normalise(v[k], m[k], w[k] * s[k], b[k]);
+        }
+        for (int k = 0; k < W; k++)
+            g[k] = remat_relu_mask(w[k], g[k]);
     }
 };
 
-struct gradient_terms {
-    struct gradient of;
+template <class T> struct gradient_terms {
+    struct gradient<T> of;
     int64_t columns;
-    __device__ void operator()(int64_t row, int64_t c, float *a, float *b) const
+    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *b) const
     {
-        int64_t i = row * columns + c;
-        float g = of.masked(of.x[i], of.dy[i], of.y ? of.y[i] : 0.0f, c);
-        *a += g;
-        *b = remat_fma(g, (of.x[i] - of.mean[c]) * of.invstd[c], *b);
+        float g[W], xhat[W];
+        of.template load<W>(row * columns + c, c, g, xhat);
+        for (int k = 0; k < W; k++) {
+            a[k] += g[k];
+            b[k] = remat_fma(g[k], xhat[k], b[k]);
+        }
     }
 };
 
@@ -97,114 +130,110 @@ struct gradient_sums {
     }
 };
 
-struct input_gradient {
-    struct gradient of;
+template <class T> struct input_gradient {
+    struct gradient<T> of;
     const float *dgamma, *dbeta;
-    float *dx, *dz; /* dz NULL: none */
+    T *dx, *dz; /* dz NULL: none */
     float inverse_rows;
 
     template <int W> __device__ void run(int64_t i, int64_t c) const
     {
-        float x[W], dy[W], y[W], g[W];
-        remat_load<W>(of.x, i, x);
-        remat_load<W>(of.dy, i, dy);
-        if (of.y)
-            remat_load<W>(of.y, i, y);
-        for (int k = 0; k < W; k++) {
-            float xhat = (x[k] - of.mean[c + k]) * of.invstd[c + k];
-            g[k] = of.masked(x[k], dy[k], of.y ? y[k] : 0.0f, c + k);
-            x[k] = of.gamma[c + k] * of.invstd[c + k] * (g[k] - inverse_rows * (dbeta[c + k] + xhat * dgamma[c + k]));
-        }
+        float g[W], xhat[W], out[W];
+        of.template load<W>(i, c, g, xhat);
+        for (int k = 0; k < W; k++)
+            out[k] =
+                of.gamma[c + k] * of.invstd[c + k] * (g[k] - inverse_rows * (dbeta[c + k] + xhat[k] * dgamma[c + k]));
         if (dz)
             remat_store<W>(dz, i, g);
-        remat_store<W>(dx, i, x);
+        remat_store<W>(dx, i, out);
     }
 };
 
-struct normalise apply_of(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int32_t z)
-{
-    struct normalise n = {};
-    n.x = (const float *)args->inputs[0];
-    n.z = spec->attr.residual ? (const float *)args->inputs[z] : NULL;
+template <class T>
+struct normalise<T> apply_of(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int32_t z) {
+    struct normalise<T> n = {
+    };
+    n.x = (const T *)args->inputs[0];
+    n.z = spec->attr.residual ? (const T *)args->inputs[z] : NULL;
     n.gamma = (const float *)args->cells[0];
     n.beta = (const float *)args->cells[1];
-    n.y = (float *)args->outputs[0];
+    n.y = (T *)args->outputs[0];
     n.epsilon = spec->attr.epsilon;
     n.relu = spec->attr.relu;
     return n;
 }
 
+template <class T>
 enum remat_status run_apply(const struct remat_device *device, const struct remat_kernel_spec *spec,
-                            const struct normalise &n, struct remat_error *err)
+                            const struct normalise<T> &n, struct remat_error *err)
 {
-    return remat_by_column(device, n, remat_tensor_elements(&spec->inputs[0]), remat_tensor_columns(&spec->inputs[0]),
-                           err);
+    return remat_by_column<T>(device, n, remat_tensor_elements(&spec->inputs[0]),
+                              remat_tensor_columns(&spec->inputs[0]), err);
 }
 
+template <class T>
 enum remat_status train(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                         struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]);
-    struct normalise n = apply_of(spec, args, 1);
-    struct moment_terms terms = {n.x, columns};
-    struct moments done = {n.x,
-                           (float *)args->outputs[1],
-                           (float *)args->outputs[2],
-                           (float *)args->cells[2],
-                           (float *)args->cells[3],
-                           (double)rows,
-                           spec->attr.epsilon,
-                           spec->attr.momentum};
+    struct normalise<T> n = apply_of<T>(spec, args, 1);
+    struct moment_terms<T> terms = {
+        n.x, columns
+    };
+    struct moments<T> done = {
+        n.x, (float *)args->outputs[1], (float *)args->outputs[2], (float *)args->cells[2], (float *)args->cells[3],
+            (double)rows, spec->attr.epsilon, spec->attr.momentum
+    };
     n.mean = done.mean;
     n.spread = done.invstd;
-    REMAT_TRY(remat_column_sums(device, terms, done, rows, columns, (float *)args->scratch, err));
-    return run_apply(device, spec, n, err);
+    REMAT_TRY(remat_column_sums<T>(device, terms, done, rows, columns, (float *)args->scratch, err));
+    return run_apply<T>(device, spec, n, err);
 }
 
+template <class T>
 enum remat_status apply(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                         struct remat_error *err)
 {
-    struct normalise n = apply_of(spec, args, 3);
+    struct normalise<T> n = apply_of<T>(spec, args, 3);
     n.mean = (const float *)args->inputs[1];
     n.spread = (const float *)args->inputs[2];
-    return run_apply((const struct remat_device *)state, spec, n, err);
+    return run_apply<T>((const struct remat_device *)state, spec, n, err);
 }
 
+template <class T>
 enum remat_status evaluate(const void *state, const struct remat_kernel_spec *spec,
                            const struct remat_kernel_args *args, struct remat_error *err)
 {
-    struct normalise n = apply_of(spec, args, 1);
+    struct normalise<T> n = apply_of<T>(spec, args, 1);
     n.mean = (const float *)args->cells[2];
     n.spread = (const float *)args->cells[3];
     n.evaluate = true;
-    return run_apply((const struct remat_device *)state, spec, n, err);
+    return run_apply<T>((const struct remat_device *)state, spec, n, err);
 }
 
+template <class T>
 enum remat_status backward(const void *state, const struct remat_kernel_spec *spec,
                            const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]);
     bool saved = spec->attr.relu && spec->attr.residual;
-    struct gradient of = {(const float *)args->inputs[0],
-                          (const float *)args->inputs[1],
-                          (const float *)args->inputs[2],
-                          (const float *)args->inputs[3],
-                          saved ? (const float *)args->inputs[4] : NULL,
-                          (const float *)args->cells[0],
-                          (const float *)args->cells[1],
-                          spec->attr.relu};
+    struct gradient<T> of = {
+        (const T *)args->inputs[0], (const T *)args->inputs[3], saved ? (const T *)args->inputs[4] : NULL,
+            (const float *)args->inputs[1], (const float *)args->inputs[2], (const float *)args->cells[0],
+            (const float *)args->cells[1], spec->attr.relu
+    };
     struct gradient_sums sums = {(float *)args->outputs[1], (float *)args->outputs[2]};
-    struct input_gradient last = {of,
-                                  sums.dgamma,
-                                  sums.dbeta,
-                                  (float *)args->outputs[0],
-                                  spec->attr.residual ? (float *)args->outputs[3] : NULL,
-                                  1.0f / (float)rows};
-    struct gradient_terms terms = {of, columns};
-    REMAT_TRY(remat_column_sums(device, terms, sums, rows, columns, (float *)args->scratch, err));
-    return remat_by_column(device, last, rows * columns, columns, err);
+    struct input_gradient<T> last = {
+        of, sums.dgamma, sums.dbeta, (T *)args->outputs[0], spec->attr.residual ? (T *)args->outputs[3] : NULL,
+            1.0f / (float)rows
+    };
+    struct gradient_terms<T> terms = {
+        of, columns
+    };
+    REMAT_TRY(remat_column_sums<T>(device, terms, sums, rows, columns, (float *)args->scratch, err));
+    return remat_by_column<T>(device, last, rows * columns, columns, err);
 }
 
 enum remat_status create_sums(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
@@ -217,11 +246,13 @@ enum remat_status create_sums(struct remat_device *device, const struct remat_ke
 }
 } // namespace
 
-const struct remat_op_impl remat_cuda_batchnorm = {REMAT_OP_BATCHNORM, "kernel", 0,   remat_cuda_supports_f32,
-                                                   create_sums,        train,    NULL};
+const struct remat_op_impl remat_cuda_batchnorm = {
+    REMAT_OP_BATCHNORM, "kernel", 0, remat_cuda_supports_floats, create_sums, REMAT_BY_TYPE(train), NULL};
 const struct remat_op_impl remat_cuda_batchnorm_apply = {
-    REMAT_OP_BATCHNORM_APPLY, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, apply, NULL};
-const struct remat_op_impl remat_cuda_batchnorm_eval = {REMAT_OP_BATCHNORM_EVAL, "kernel", 0,   remat_cuda_supports_f32,
-                                                        remat_cuda_create_plain, evaluate, NULL};
+    REMAT_OP_BATCHNORM_APPLY, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain,
+    REMAT_BY_TYPE(apply),     NULL};
+const struct remat_op_impl remat_cuda_batchnorm_eval = {
+    REMAT_OP_BATCHNORM_EVAL, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain,
+    REMAT_BY_TYPE(evaluate), NULL};
 const struct remat_op_impl remat_cuda_batchnorm_bwd = {
-    REMAT_OP_BATCHNORM_BWD, "kernel", 0, remat_cuda_supports_f32, create_sums, backward, NULL};
+    REMAT_OP_BATCHNORM_BWD, "kernel", 0, remat_cuda_supports_floats, create_sums, REMAT_BY_TYPE(backward), NULL};

@@ -7,12 +7,15 @@ extern "C" {
 
 namespace
 {
-struct terms {
-    const float *dy;
+template <class T> struct terms {
+    const T *dy;
     int64_t columns;
-    __device__ void operator()(int64_t row, int64_t c, float *a, float *) const
+    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *) const
     {
-        *a += dy[row * columns + c];
+        float g[W];
+        remat_load<W>(dy, row * columns + c, g);
+        for (int k = 0; k < W; k++)
+            a[k] += g[k];
     }
 };
 
@@ -30,10 +33,18 @@ int64_t remat_cuda_bias_scratch_bytes(int64_t rows, int64_t columns)
     return remat_slices_bytes(rows, columns);
 }
 
-enum remat_status remat_cuda_bias_gradient(const struct remat_device *device, const float *dy, int64_t rows,
-                                           int64_t columns, float *db, void *scratch, struct remat_error *err)
+enum remat_status remat_cuda_bias_gradient(const struct remat_device *device, enum remat_dtype type, const void *dy,
+                                           int64_t rows, int64_t columns, float *db, void *scratch,
+                                           struct remat_error *err)
 {
-    struct terms of = {dy, columns};
+    struct terms<float> wide = {
+        (const float *)dy, columns
+    };
+    struct terms<remat_bf16> narrow = {
+        (const remat_bf16 *)dy, columns
+    };
     struct sums done = {db};
-    return remat_column_sums(device, of, done, rows, columns, (float *)scratch, err);
+    if (type == REMAT_BF16)
+        return remat_column_sums<remat_bf16>(device, narrow, done, rows, columns, (float *)scratch, err);
+    return remat_column_sums<float>(device, wide, done, rows, columns, (float *)scratch, err);
 }

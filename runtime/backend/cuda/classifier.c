@@ -1,6 +1,6 @@
 /* The tied classifier with its loss, in chunks of rows: the logits of one chunk stand in scratch, become their own
  * gradient there, and give dw and dh before the next chunk. A row of h is last read before its dh is written, so that
- * dh may take h's memory. */
+ * dh may take h's memory. With bf16 the logits are f32 and their gradient, behind them, is bf16. */
 #include "runtime/backend/cuda/gemm.h"
 #include "runtime/backend/cuda/loss.h"
 
@@ -12,26 +12,39 @@
 enum { LOGITS, WEIGHTS_FIRST, WEIGHTS_MORE, HIDDEN, PRODUCTS };
 /* Whole chunks, and the rows that are left over. */
 enum { WHOLE, REST, SIZES };
+enum { PITCH_MULTIPLE = 64 };
 
 struct classifier {
     const struct remat_cuda_gemm *gemm;
     struct remat_device *device;
     int64_t rows, width, classes, chunk_rows;
-    int64_t logits_bytes, product_bytes; /* of the scratch; then that of the loss */
+    int64_t pitch;         /* of rows of logits: whole PITCH_MULTIPLEs, as fast products want */
+    enum remat_dtype type; /* of h and dh */
+    int64_t logits_bytes, gradient_bytes, product_bytes; /* of the scratch; then that of the loss */
     bool training;
     void *prepared[SIZES][PRODUCTS];
 };
 
 static struct remat_cuda_product product_of(const struct classifier *c, int which, int64_t rows)
 {
-    switch (which) {
-    case LOGITS:
-        return (struct remat_cuda_product){rows, c->classes, c->width, false, true, false, false};
-    case HIDDEN:
-        return (struct remat_cuda_product){rows, c->width, c->classes, false, false, false, false};
-    default:
-        return (struct remat_cuda_product){c->classes, c->width, rows, true, false, which == WEIGHTS_MORE, false};
+    struct remat_cuda_product product = {
+        .rows = rows, .columns = c->width, .inner = c->classes, .a_pitch = c->pitch, .from = c->type, .to = c->type};
+    if (which == HIDDEN)
+        return product;
+    product.to = REMAT_F32;
+    if (which == LOGITS) {
+        product.columns = c->classes;
+        product.inner = c->width;
+        product.b_turned = true;
+        product.a_pitch = 0;
+        product.d_pitch = c->pitch;
+        return product;
     }
+    product.rows = c->classes;
+    product.inner = rows;
+    product.a_turned = true;
+    product.add = which == WEIGHTS_MORE;
+    return product;
 }
 
 void remat_cuda_classifier_destroy(void *state)
@@ -66,7 +79,9 @@ enum remat_status remat_cuda_classifier_create(const struct remat_cuda_gemm *gem
     c->device = device;
     c->rows = remat_tensor_rows(&spec->inputs[0]);
     c->width = remat_tensor_columns(&spec->inputs[0]);
-    c->classes = spec->cells[0].dims[0];
+    c->classes = remat_op_weight(spec)->dims[0];
+    c->pitch = (c->classes + PITCH_MULTIPLE - 1) / PITCH_MULTIPLE * PITCH_MULTIPLE;
+    c->type = spec->inputs[0].dtype;
     c->chunk_rows = spec->attr.chunk_rows > 0 && spec->attr.chunk_rows < c->rows ? spec->attr.chunk_rows : c->rows;
     c->training = spec->op == REMAT_OP_CLASSIFIER_LOSS;
     status = prepare(c, WHOLE, c->chunk_rows, err);
@@ -76,9 +91,12 @@ enum remat_status remat_cuda_classifier_create(const struct remat_cuda_gemm *gem
         remat_cuda_classifier_destroy(c);
         return status;
     }
-    c->logits_bytes = remat_align_up(c->chunk_rows * c->classes * (int64_t)sizeof(float));
+    c->logits_bytes = remat_align_up(c->chunk_rows * c->pitch * (int64_t)sizeof(float));
     c->product_bytes = remat_align_up(c->product_bytes);
-    *scratch_bytes = c->logits_bytes + c->product_bytes + remat_cuda_loss_scratch_bytes(c->chunk_rows);
+    if (c->training && c->type != REMAT_F32)
+        c->gradient_bytes = remat_align_up(c->chunk_rows * c->pitch * remat_dtype_bytes(c->type));
+    *scratch_bytes =
+        c->logits_bytes + c->gradient_bytes + c->product_bytes + remat_cuda_loss_scratch_bytes(c->chunk_rows);
     *state = c;
     return REMAT_OK;
 }
@@ -88,27 +106,30 @@ static enum remat_status run_chunk(const struct classifier *c, const struct rema
                                    struct remat_error *err)
 {
     void *const *prepared = c->prepared[rows == c->chunk_rows ? WHOLE : REST];
-    float *logits = args->scratch;
-    char *product_scratch = (char *)args->scratch + c->logits_bytes;
-    const float *h = (const float *)args->inputs[0] + first * c->width, *w = args->cells[0];
+    char *logits = args->scratch, *gradient = c->gradient_bytes > 0 ? logits + c->logits_bytes : logits;
+    char *product_scratch = logits + c->logits_bytes + c->gradient_bytes;
+    int64_t skipped = first * c->width * remat_dtype_bytes(c->type);
+    const void *h = (const char *)args->inputs[0] + skipped, *w = remat_cuda_weight(spec, args);
     struct remat_cuda_loss_rows loss = {.rows = rows,
                                         .classes = c->classes,
+                                        .pitch = c->pitch,
                                         .mean_over = c->rows,
                                         .smoothing = c->training ? spec->attr.smoothing : 0,
+                                        .type = REMAT_F32,
+                                        .gradient_type = c->type,
                                         .logits = logits,
                                         .labels = (const int32_t *)args->inputs[1] + first,
-                                        .dlogits = c->training ? logits : NULL,
-                                        .metrics = args->cells[1],
+                                        .dlogits = c->training ? gradient : NULL,
+                                        .metrics = args->cells[spec->cells_count - 1],
                                         .record = args->record,
                                         .scratch = product_scratch + c->product_bytes};
     REMAT_TRY(c->gemm->run(prepared[LOGITS], h, w, NULL, logits, product_scratch, err));
     REMAT_TRY(remat_cuda_loss_run(c->device, &loss, err));
     if (!c->training)
         return REMAT_OK;
-    REMAT_TRY(c->gemm->run(prepared[first > 0 ? WEIGHTS_MORE : WEIGHTS_FIRST], logits, h, NULL, args->outputs[1],
+    REMAT_TRY(c->gemm->run(prepared[first > 0 ? WEIGHTS_MORE : WEIGHTS_FIRST], gradient, h, NULL, args->outputs[1],
                            product_scratch, err));
-    return c->gemm->run(prepared[HIDDEN], logits, w, NULL, (float *)args->outputs[0] + first * c->width,
-                        product_scratch, err);
+    return c->gemm->run(prepared[HIDDEN], gradient, w, NULL, (char *)args->outputs[0] + skipped, product_scratch, err);
 }
 
 enum remat_status remat_cuda_classifier_run(const void *state, const struct remat_kernel_spec *spec,
@@ -128,8 +149,8 @@ static enum remat_status create(struct remat_device *device, const struct remat_
 }
 
 const struct remat_op_impl remat_cuda_classifier_loss_plain = {
-    REMAT_OP_CLASSIFIER_LOSS,     "tiles", 0, remat_cuda_supports_f32, create, remat_cuda_classifier_run,
+    REMAT_OP_CLASSIFIER_LOSS,     "tiles", 0, remat_cuda_supports_floats, create, remat_cuda_classifier_run,
     remat_cuda_classifier_destroy};
 const struct remat_op_impl remat_cuda_classifier_eval_plain = {
-    REMAT_OP_CLASSIFIER_EVAL,     "tiles", 0, remat_cuda_supports_f32, create, remat_cuda_classifier_run,
+    REMAT_OP_CLASSIFIER_EVAL,     "tiles", 0, remat_cuda_supports_floats, create, remat_cuda_classifier_run,
     remat_cuda_classifier_destroy};

@@ -5,13 +5,23 @@
 
 #include "runtime/backend/cuda/launch.h"
 
-enum { REMAT_LANES = 8 };
+enum { REMAT_LANES = 8, REMAT_MOST_SLICES = 512 };
 
-/* So many slices that about a thousand blocks run, none without rows. */
+/* So many columns a thread: up to 16 bytes of T, if a warp still has use for all its threads. */
+template <class T> static inline int remat_columns_each(int64_t columns)
+{
+    int each = (int)remat_vector_of<T>::WIDTH;
+    while (each > 1 && columns % (each * REMAT_WARP) != 0)
+        each /= 2;
+    return each;
+}
+
+/* So many slices that about a thousand blocks run, none without rows. It depends on the shape alone, not on the type,
+ * so that one formula gives the scratch. */
 static inline int remat_slices(int64_t rows, int64_t columns)
 {
-    int64_t wanted = 1024 / remat_ceil(columns, REMAT_WARP), useful = remat_ceil(rows, 4 * REMAT_LANES);
-    wanted = wanted > 256 ? 256 : wanted;
+    int64_t wanted = 1024 / remat_ceil(columns, 2 * REMAT_WARP), useful = remat_ceil(rows, 4 * REMAT_LANES);
+    wanted = wanted > REMAT_MOST_SLICES ? (int64_t)REMAT_MOST_SLICES : wanted;
     wanted = wanted > useful ? useful : wanted;
     return (int)(wanted < 1 ? 1 : wanted);
 }
@@ -21,24 +31,29 @@ static inline int64_t remat_slices_bytes(int64_t rows, int64_t columns)
     return 2 * remat_slices(rows, columns) * columns * (int64_t)sizeof(float);
 }
 
-/* f(row, column, &a, &b) adds its terms. partials: [slices, 2, columns]. Block: a warp of columns times 8 lanes. */
-template <class F> __global__ void remat_slice_sums(F f, int64_t rows, int64_t columns, float *partials)
+/* f.run<W>(row, column, a, b) adds its terms of W columns. partials: [slices, 2, columns]. Block: a warp of W columns a
+ * thread times 8 lanes. */
+template <int W, class F> __global__ void remat_slice_sums(F f, int64_t rows, int64_t columns, float *partials)
 {
-    __shared__ float room[2][REMAT_LANES][REMAT_WARP];
-    int64_t column = (int64_t)blockIdx.x * REMAT_WARP + threadIdx.x;
-    float a = 0, b = 0;
+    __shared__ float room[2][REMAT_LANES][REMAT_WARP * W];
+    int64_t first = (int64_t)blockIdx.x * REMAT_WARP * W, column = first + threadIdx.x * W;
+    float a[W] = {}, b[W] = {};
     if (column < columns)
         for (int64_t row = (int64_t)blockIdx.y * REMAT_LANES + threadIdx.y; row < rows;
              row += (int64_t)gridDim.y * REMAT_LANES)
-            f(row, column, &a, &b);
-    room[0][threadIdx.y][threadIdx.x] = a;
-    room[1][threadIdx.y][threadIdx.x] = b;
+            f.template run<W>(row, column, a, b);
+    for (int k = 0; k < W; k++) {
+        room[0][threadIdx.y][threadIdx.x * W + k] = a[k];
+        room[1][threadIdx.y][threadIdx.x * W + k] = b[k];
+    }
     __syncthreads();
-    if (threadIdx.y < 2 && column < columns) {
+    for (int e = threadIdx.y * REMAT_WARP + threadIdx.x; e < 2 * REMAT_WARP * W; e += REMAT_LANES * REMAT_WARP) {
+        int which = e / (REMAT_WARP * W), c = e % (REMAT_WARP * W);
         float sum = 0;
         for (int lane = 0; lane < REMAT_LANES; lane++)
-            sum += room[threadIdx.y][lane][threadIdx.x];
-        partials[(2 * (int64_t)blockIdx.y + threadIdx.y) * columns + column] = sum;
+            sum += room[which][lane][c];
+        if (first + c < columns)
+            partials[(2 * (int64_t)blockIdx.y + which) * columns + first + c] = sum;
     }
 }
 
@@ -65,20 +80,35 @@ template <class G> __global__ void remat_slices_done(G g, int slices, int64_t co
     g(column, a, b);
 }
 
-template <class F, class G>
+template <int W, class F>
+static void remat_start_slices(const struct remat_device *device, F f, int64_t rows, int64_t columns, float *partials)
+{
+    dim3 grid((unsigned)remat_ceil(columns, REMAT_WARP * W), (unsigned)remat_slices(rows, columns));
+    REMAT_LAUNCH((remat_slice_sums<W, F>), grid, dim3(REMAT_WARP, REMAT_LANES), 0, device->stream)
+    (f, rows, columns, partials);
+}
+
+/* T: the type of what f reads. */
+template <class T, class F, class G>
 static enum remat_status remat_column_sums(const struct remat_device *device, F f, G g, int64_t rows, int64_t columns,
                                            float *partials, struct remat_error *err)
 {
-    int slices = remat_slices(rows, columns);
-    unsigned groups = (unsigned)remat_ceil(columns, REMAT_WARP);
-    REMAT_LAUNCH(remat_slice_sums<F>, dim3(groups, (unsigned)slices), dim3(REMAT_WARP, REMAT_LANES), 0, device->stream)
-    (f, rows, columns, partials);
-    REMAT_LAUNCH(remat_slices_done<G>, dim3(groups), dim3(REMAT_WARP, REMAT_LANES), 0, device->stream)
-    (g, slices, columns, partials);
+    int each = remat_columns_each<T>(columns);
+    if (each == 8)
+        remat_start_slices<8>(device, f, rows, columns, partials);
+    else if (each == 4)
+        remat_start_slices<4>(device, f, rows, columns, partials);
+    else if (each == 2)
+        remat_start_slices<2>(device, f, rows, columns, partials);
+    else
+        remat_start_slices<1>(device, f, rows, columns, partials);
+    REMAT_LAUNCH(remat_slices_done<G>, dim3((unsigned)remat_ceil(columns, REMAT_WARP)), dim3(REMAT_WARP, REMAT_LANES),
+                 0, device->stream)
+    (g, remat_slices(rows, columns), columns, (const float *)partials);
     return remat_launched(err);
 }
 
-/* f.run<W>(i, c) for every W elements at i, in column c of `columns`. W is 4 where rows are whole fours. */
+/* f.run<W>(i, c) for every W elements at i, in column c of `columns`. Rows are whole Ws. */
 template <int W, class F> __global__ void remat_each_by_column(F f, int64_t count, int64_t columns)
 {
     int64_t widths = columns / W, step = remat_threads() % widths, c = remat_thread() % widths;
@@ -89,12 +119,14 @@ template <int W, class F> __global__ void remat_each_by_column(F f, int64_t coun
     }
 }
 
-template <class F>
+/* T: the type of what f reads. */
+template <class T, class F>
 static enum remat_status remat_by_column(const struct remat_device *device, F f, int64_t count, int64_t columns,
                                          struct remat_error *err)
 {
-    if (columns % 4 == 0) {
-        REMAT_LAUNCH((remat_each_by_column<4, F>), remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    enum { W = remat_vector_of<T>::WIDTH };
+    if (columns % W == 0) {
+        REMAT_LAUNCH((remat_each_by_column<W, F>), remat_grid(count, W * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
         (f, count, columns);
         return remat_launched(err);
     }

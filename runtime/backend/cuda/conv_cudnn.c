@@ -1,10 +1,74 @@
 /* Convolutions by cuDNN. */
 #include "runtime/backend/cuda/cudnn_plan.h"
 
-enum { NUMERICS = 1, X = 1, Y = 2, W = 3 };
+enum { NUMERICS = 1, X = 1, Y = 2, W = 3, OPERANDS = 3 };
 static const int64_t SCRATCH_CAP_BYTES = 256 << 20;
 
-static void fill(const struct remat_kernel_spec *spec, struct remat_cudnn_convolution *out)
+/* Images [N,H,W,C] and filters [K,R,S,C] both become cuDNN's dimensions (n, c, h, w) with channels innermost. */
+struct operand {
+    int64_t id;
+    struct remat_tensor tensor;
+    cudnnBackendAttributeName_t role; /* of the operation */
+};
+
+struct convolution {
+    cudnnBackendDescriptorType_t kind; /* forward, backward data, backward filter */
+    cudnnBackendAttributeName_t alpha, beta, description;
+    struct operand operands[OPERANDS];
+    int32_t stride[2], pad[2];
+};
+
+static cudnnBackendDescriptor_t make_tensor(struct remat_cudnn_builder *b, const struct operand *of)
+{
+    const int64_t *d = of->tensor.dims;
+    const int64_t dims[4] = {d[0], d[3], d[1], d[2]};
+    const int64_t strides[4] = {d[1] * d[2] * d[3], 1, d[2] * d[3], d[3]};
+    const int64_t alignment = REMAT_ALIGNMENT;
+    const cudnnDataType_t type = of->tensor.dtype == REMAT_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    cudnnBackendDescriptor_t made = remat_cudnn_make(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor");
+    remat_cudnn_set(b, made, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
+    remat_cudnn_set(b, made, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims);
+    remat_cudnn_set(b, made, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides);
+    remat_cudnn_set(b, made, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &of->id);
+    remat_cudnn_set(b, made, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment);
+    remat_cudnn_finish(b, made);
+    return made;
+}
+
+static cudnnBackendDescriptor_t make_description(struct remat_cudnn_builder *b, const struct convolution *of)
+{
+    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
+    const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+    const int64_t spatial = 2, ones[2] = {1, 1}, strides[2] = {of->stride[0], of->stride[1]};
+    const int64_t pads[2] = {of->pad[0], of->pad[1]};
+    cudnnBackendDescriptor_t made = remat_cudnn_make(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution");
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &spatial);
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, ones);
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides);
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
+    remat_cudnn_set(b, made, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
+    remat_cudnn_finish(b, made);
+    return made;
+}
+
+static void add_operation(struct remat_cudnn_builder *b, const struct convolution *of)
+{
+    const float one = 1, zero = 0;
+    cudnnBackendDescriptor_t description = make_description(b, of), tensors[OPERANDS], made;
+    for (int i = 0; i < OPERANDS; i++)
+        tensors[i] = make_tensor(b, &of->operands[i]);
+    made = remat_cudnn_make(b, of->kind, "an operation");
+    remat_cudnn_set(b, made, of->alpha, CUDNN_TYPE_FLOAT, 1, &one);
+    remat_cudnn_set(b, made, of->beta, CUDNN_TYPE_FLOAT, 1, &zero);
+    remat_cudnn_set_descriptor(b, made, of->description, description);
+    for (int i = 0; i < OPERANDS; i++)
+        remat_cudnn_set_descriptor(b, made, of->operands[i].role, tensors[i]);
+    remat_cudnn_operation(b, made);
+}
+
+static void fill(const struct remat_kernel_spec *spec, struct convolution *out)
 {
     for (int k = 0; k < 2; k++) {
         out->stride[k] = spec->attr.stride[k];
@@ -12,53 +76,53 @@ static void fill(const struct remat_kernel_spec *spec, struct remat_cudnn_convol
     }
 }
 
-static struct remat_cudnn_convolution forward_of(const struct remat_kernel_spec *spec)
+static struct convolution forward_of(const struct remat_kernel_spec *spec)
 {
-    struct remat_cudnn_convolution of = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
-                                         {{X, spec->inputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X},
-                                          {Y, spec->outputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
-                                          {W, spec->cells[0], CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W}},
-                                         {0},
-                                         {0}};
+    struct convolution of = {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                             {{X, spec->inputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X},
+                              {Y, spec->outputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
+                              {W, *remat_op_weight(spec), CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W}},
+                             {0},
+                             {0}};
     return of;
 }
 
-static struct remat_cudnn_convolution data_of(const struct remat_kernel_spec *spec)
+static struct convolution data_of(const struct remat_kernel_spec *spec)
 {
-    struct remat_cudnn_convolution of = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-                                         {{X, spec->outputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX},
-                                          {Y, spec->inputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY},
-                                          {W, spec->cells[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W}},
-                                         {0},
-                                         {0}};
+    struct convolution of = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                             {{X, spec->outputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX},
+                              {Y, spec->inputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY},
+                              {W, *remat_op_weight(spec), CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W}},
+                             {0},
+                             {0}};
     return of;
 }
 
-static struct remat_cudnn_convolution weights_of(const struct remat_kernel_spec *spec)
+static struct convolution weights_of(const struct remat_kernel_spec *spec)
 {
-    struct remat_cudnn_convolution of = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
-                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-                                         {{X, spec->inputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X},
-                                          {Y, spec->inputs[1], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
-                                          {W, spec->outputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW}},
-                                         {0},
-                                         {0}};
+    struct convolution of = {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA,
+                             CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                             {{X, spec->inputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X},
+                              {Y, spec->inputs[1], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
+                              {W, spec->outputs[0], CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW}},
+                             {0},
+                             {0}};
     return of;
 }
 
-static struct remat_cudnn_convolution convolution_of(const struct remat_kernel_spec *spec)
+static struct convolution convolution_of(const struct remat_kernel_spec *spec)
 {
-    struct remat_cudnn_convolution of = spec->op == REMAT_OP_CONV2D            ? forward_of(spec)
-                                        : spec->op == REMAT_OP_CONV2D_BWD_DATA ? data_of(spec)
-                                                                               : weights_of(spec);
+    struct convolution of = spec->op == REMAT_OP_CONV2D            ? forward_of(spec)
+                            : spec->op == REMAT_OP_CONV2D_BWD_DATA ? data_of(spec)
+                                                                   : weights_of(spec);
     fill(spec, &of);
     return of;
 }
@@ -66,9 +130,12 @@ static struct remat_cudnn_convolution convolution_of(const struct remat_kernel_s
 static enum remat_status create(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
                                 int64_t *scratch_bytes, struct remat_error *err)
 {
-    struct remat_cudnn_convolution of = convolution_of(spec);
+    struct convolution of = convolution_of(spec);
+    struct remat_cudnn_builder b;
     struct remat_cudnn_plan *plan;
-    REMAT_TRY(remat_cudnn_plan_create(device, &of, SCRATCH_CAP_BYTES, &plan, scratch_bytes, err));
+    REMAT_TRY(remat_cudnn_begin(device, &b, err));
+    add_operation(&b, &of);
+    REMAT_TRY(remat_cudnn_end(&b, spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, &plan, scratch_bytes, err));
     *state = plan;
     return REMAT_OK;
 }
@@ -79,7 +146,7 @@ static bool supports(struct remat_device *device, const struct remat_kernel_spec
     void *state;
     int64_t scratch_bytes;
     struct remat_error ignored;
-    if (!remat_cuda_supports_f32(device, spec) || create(device, spec, &state, &scratch_bytes, &ignored) != REMAT_OK)
+    if (!remat_cuda_supports_floats(device, spec) || create(device, spec, &state, &scratch_bytes, &ignored) != REMAT_OK)
         return false;
     remat_cudnn_plan_destroy(state);
     return true;
@@ -88,12 +155,13 @@ static bool supports(struct remat_device *device, const struct remat_kernel_spec
 static enum remat_status run(const void *state, const struct remat_kernel_spec *spec,
                              const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const int64_t ids[REMAT_CUDNN_OPERANDS] = {X, Y, W};
+    const int64_t ids[OPERANDS] = {X, Y, W};
     const void *first = args->inputs[0];
-    void *const forward[] = {(void *)(uintptr_t)first, args->outputs[0], args->cells[0]};
-    void *const data[] = {args->outputs[0], (void *)(uintptr_t)first, args->cells[0]};
+    void *weight = (void *)(uintptr_t)(spec->op == REMAT_OP_CONV2D_BWD_WEIGHTS ? NULL : remat_cuda_weight(spec, args));
+    void *const forward[] = {(void *)(uintptr_t)first, args->outputs[0], weight};
+    void *const data[] = {args->outputs[0], (void *)(uintptr_t)first, weight};
     void *const weights[] = {(void *)(uintptr_t)first, (void *)(uintptr_t)args->inputs[1], args->outputs[0]};
-    return remat_cudnn_plan_run(state, ids,
+    return remat_cudnn_plan_run(state, OPERANDS, ids,
                                 spec->op == REMAT_OP_CONV2D            ? forward
                                 : spec->op == REMAT_OP_CONV2D_BWD_DATA ? data
                                                                        : weights,

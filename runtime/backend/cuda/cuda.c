@@ -173,29 +173,20 @@ enum remat_status remat_cuda_create_plain(struct remat_device *device, const str
     return REMAT_OK;
 }
 
-static bool floats_are_f32(const struct remat_tensor *tensors, int32_t count)
+static bool fit(const struct remat_tensor *tensors, int32_t count, enum remat_dtype never)
 {
     for (int32_t i = 0; i < count; i++)
-        if (tensors[i].layout != REMAT_ROW_MAJOR || tensors[i].dtype == REMAT_BF16 || tensors[i].dtype == REMAT_F16)
+        if (tensors[i].layout != REMAT_ROW_MAJOR || tensors[i].dtype == REMAT_F16 || tensors[i].dtype == never)
             return false;
     return true;
 }
 
-/* f64 holds metrics and norms alone. */
-static bool has_no_f64(const struct remat_tensor *tensors, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++)
-        if (tensors[i].dtype == REMAT_F64)
-            return false;
-    return true;
-}
-
-bool remat_cuda_supports_f32(struct remat_device *device, const struct remat_kernel_spec *spec)
+/* f64 holds metrics and norms alone; nothing that outlives a step is bf16. */
+bool remat_cuda_supports_floats(struct remat_device *device, const struct remat_kernel_spec *spec)
 {
     (void)device;
-    return floats_are_f32(spec->inputs, spec->inputs_count) && floats_are_f32(spec->outputs, spec->outputs_count) &&
-           floats_are_f32(spec->cells, spec->cells_count) && has_no_f64(spec->inputs, spec->inputs_count) &&
-           has_no_f64(spec->outputs, spec->outputs_count);
+    return fit(spec->inputs, spec->inputs_count, REMAT_F64) && fit(spec->outputs, spec->outputs_count, REMAT_F64) &&
+           fit(spec->cells, spec->cells_count, REMAT_BF16);
 }
 
 static bool is_update(const struct remat_kernel *kernel)

@@ -37,8 +37,21 @@ extern const struct remat_device_ops remat_cuda_ops;
 /* `create` of ops that need nothing but the device, which becomes their state. */
 enum remat_status remat_cuda_create_plain(struct remat_device *device, const struct remat_kernel_spec *spec,
                                           void **state, int64_t *scratch_bytes, struct remat_error *err);
-/* `supports` of ops whose floating operands are f32. */
-bool remat_cuda_supports_f32(struct remat_device *device, const struct remat_kernel_spec *spec);
+/* `supports` of ops whose floating operands are f32, or those f32 and bf16 that op.h names. */
+bool remat_cuda_supports_floats(struct remat_device *device, const struct remat_kernel_spec *spec);
+
+/* The weight of a convolution, linear layer or classifier, and the bias behind it, wherever they are. */
+static inline const void *remat_cuda_weight(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args)
+{
+    int32_t input = remat_op_cast_weight(spec);
+    return input >= 0 ? args->inputs[input] : args->cells[0];
+}
+
+static inline const void *remat_cuda_bias(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args)
+{
+    int32_t input = remat_op_cast_weight(spec);
+    return input >= 0 ? args->inputs[input + 1] : args->cells[1];
+}
 
 /* cuDNN and cuBLASLt on the device's stream; fills in device->libraries. */
 REMAT_MUST_CHECK enum remat_status remat_cuda_libraries_open(struct remat_device *device, struct remat_error *err);
@@ -59,6 +72,7 @@ extern const struct remat_op_impl *const remat_cuda_table[];
 /* Own kernels. */
 #define REMAT_CUDA_OWN_IMPLS(X)            \
     X(remat_cuda_feed)                     \
+    X(remat_cuda_cast)                     \
     X(remat_cuda_conv2d_plain)             \
     X(remat_cuda_conv2d_bwd_data_plain)    \
     X(remat_cuda_conv2d_bwd_weights_plain) \
@@ -105,7 +119,9 @@ extern const struct remat_op_impl *const remat_cuda_table[];
     X(remat_cuda_linear_bwd_data)    \
     X(remat_cuda_linear_bwd_weights) \
     X(remat_cuda_classifier_loss)    \
-    X(remat_cuda_classifier_eval)
+    X(remat_cuda_classifier_eval)    \
+    X(remat_cuda_attention_fused)    \
+    X(remat_cuda_attention_bwd_fused)
 
 #define X(name) extern const struct remat_op_impl name;
 REMAT_CUDA_OWN_IMPLS(X)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { MOST_DESCRIPTORS = 16, MOST_ENGINES = 64, MOST_NOTES = 32 };
+enum { MOST_DESCRIPTORS = 128, MOST_ENGINES = 64, MOST_NOTES = 32 };
 
 struct remat_cudnn_plan {
     const struct remat_device *device;
@@ -18,112 +18,85 @@ static const struct remat_cudnn *library_of(const struct remat_cudnn_plan *p)
     return &p->device->libraries->cudnn;
 }
 
-/* --- descriptors: after the first failure all calls do nothing ---------------------------------------------------- */
+/* --- descriptors -------------------------------------------------------------------------------------------------- */
 
-struct builder {
-    struct remat_cudnn_plan *p;
-    cudnnStatus_t status;
-    const char *what; /* was being described when it failed */
-};
+enum remat_status remat_cudnn_begin(const struct remat_device *device, struct remat_cudnn_builder *out,
+                                    struct remat_error *err)
+{
+    *out = (struct remat_cudnn_builder){.status = CUDNN_STATUS_SUCCESS, .what = ""};
+    REMAT_TRY(REMAT_ALLOC(out->plan, 1, err));
+    out->plan->device = device;
+    return REMAT_OK;
+}
 
-static cudnnBackendDescriptor_t make(struct builder *b, cudnnBackendDescriptorType_t type, const char *what)
+cudnnBackendDescriptor_t remat_cudnn_make(struct remat_cudnn_builder *b, cudnnBackendDescriptorType_t type,
+                                          const char *what)
 {
     cudnnBackendDescriptor_t made = NULL;
     if (b->status != CUDNN_STATUS_SUCCESS)
         return NULL;
     b->what = what;
-    b->status = library_of(b->p)->cudnnBackendCreateDescriptor(type, &made);
+    b->status = b->plan->made_count < MOST_DESCRIPTORS ? library_of(b->plan)->cudnnBackendCreateDescriptor(type, &made)
+                                                       : CUDNN_STATUS_NOT_SUPPORTED;
     if (b->status == CUDNN_STATUS_SUCCESS)
-        b->p->made[b->p->made_count++] = made;
+        b->plan->made[b->plan->made_count++] = made;
     return made;
 }
 
-static void set(struct builder *b, cudnnBackendDescriptor_t of, cudnnBackendAttributeName_t name,
-                cudnnBackendAttributeType_t type, int64_t count, const void *values)
-{
-    if (b->status == CUDNN_STATUS_SUCCESS)
-        b->status = library_of(b->p)->cudnnBackendSetAttribute(of, name, type, count, values);
-}
-
-static void finish(struct builder *b, cudnnBackendDescriptor_t made)
+void remat_cudnn_set(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t of, cudnnBackendAttributeName_t name,
+                     cudnnBackendAttributeType_t type, int64_t count, const void *values)
 {
     if (b->status == CUDNN_STATUS_SUCCESS)
-        b->status = library_of(b->p)->cudnnBackendFinalize(made);
+        b->status = library_of(b->plan)->cudnnBackendSetAttribute(of, name, type, count, values);
 }
 
-static cudnnBackendDescriptor_t make_tensor(struct builder *b, const struct remat_cudnn_tensor *of)
+void remat_cudnn_set_descriptor(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t of,
+                                cudnnBackendAttributeName_t name, cudnnBackendDescriptor_t value)
 {
-    const int64_t *d = of->tensor.dims;
-    const int64_t dims[4] = {d[0], d[3], d[1], d[2]};
-    const int64_t strides[4] = {d[1] * d[2] * d[3], 1, d[2] * d[3], d[3]};
-    const int64_t alignment = REMAT_ALIGNMENT;
-    const cudnnDataType_t type = of->tensor.dtype == REMAT_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
-    cudnnBackendDescriptor_t made = make(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR, "a tensor");
-    set(b, made, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
-    set(b, made, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dims);
-    set(b, made, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides);
-    set(b, made, CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &of->id);
-    set(b, made, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment);
-    finish(b, made);
-    return made;
+    remat_cudnn_set(b, of, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &value);
 }
 
-static cudnnBackendDescriptor_t make_description(struct builder *b, const struct remat_cudnn_convolution *of)
+void remat_cudnn_finish(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t made)
 {
-    const cudnnDataType_t compute = CUDNN_DATA_FLOAT;
-    const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
-    const int64_t spatial = 2, ones[2] = {1, 1}, strides[2] = {of->stride[0], of->stride[1]};
-    const int64_t pads[2] = {of->pad[0], of->pad[1]};
-    cudnnBackendDescriptor_t made = make(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "a convolution");
-    set(b, made, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &compute);
-    set(b, made, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
-    set(b, made, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &spatial);
-    set(b, made, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, ones);
-    set(b, made, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, strides);
-    set(b, made, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
-    set(b, made, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pads);
-    finish(b, made);
-    return made;
+    if (b->status == CUDNN_STATUS_SUCCESS)
+        b->status = library_of(b->plan)->cudnnBackendFinalize(made);
 }
 
-static cudnnBackendDescriptor_t make_operation(struct builder *b, const struct remat_cudnn_convolution *of)
+void remat_cudnn_operation(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t made)
 {
-    const float one = 1, zero = 0;
-    cudnnBackendDescriptor_t description = make_description(b, of), tensors[REMAT_CUDNN_OPERANDS], made;
-    for (int i = 0; i < REMAT_CUDNN_OPERANDS; i++)
-        tensors[i] = make_tensor(b, &of->operands[i]);
-    made = make(b, of->kind, "an operation");
-    set(b, made, of->alpha, CUDNN_TYPE_FLOAT, 1, &one);
-    set(b, made, of->beta, CUDNN_TYPE_FLOAT, 1, &zero);
-    set(b, made, of->description, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &description);
-    for (int i = 0; i < REMAT_CUDNN_OPERANDS; i++)
-        set(b, made, of->operands[i].role, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &tensors[i]);
-    finish(b, made);
-    return made;
+    remat_cudnn_finish(b, made);
+    if (b->status == CUDNN_STATUS_SUCCESS && b->operations_count == REMAT_CUDNN_MOST_OPERATIONS)
+        b->status = CUDNN_STATUS_NOT_SUPPORTED;
+    if (b->status == CUDNN_STATUS_SUCCESS)
+        b->operations[b->operations_count++] = made;
 }
 
-static cudnnBackendDescriptor_t make_graph(struct builder *b, const struct remat_cudnn_convolution *of)
+static cudnnBackendDescriptor_t make_graph(struct remat_cudnn_builder *b)
 {
-    cudnnBackendDescriptor_t operation = make_operation(b, of);
-    cudnnBackendDescriptor_t made = make(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "a graph");
-    set(b, made, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &b->p->device->libraries->cudnn_handle);
-    set(b, made, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &operation);
-    finish(b, made);
+    cudnnBackendDescriptor_t made = remat_cudnn_make(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, "a graph");
+    remat_cudnn_set(b, made, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1,
+                    &b->plan->device->libraries->cudnn_handle);
+    remat_cudnn_set(b, made, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, b->operations_count,
+                    b->operations);
+    remat_cudnn_finish(b, made);
     return made;
 }
 
 /* --- the choice of an engine -------------------------------------------------------------------------------------- */
 
-/* What an engine may not do: change its result from run to run, or round operands that were to be kept whole. */
+/* What an engine may not do: change its result from run to run, round operands that were to be kept whole, or add up in
+ * less than f32. */
 static bool acceptable(const struct remat_device *device, const cudnnBackendNumericalNote_t *notes, int64_t count,
                        bool whole)
 {
     for (int64_t i = 0; i < count; i++) {
         if (notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC || notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)
             return false;
-        if (notes[i] == CUDNN_NUMERICAL_NOTE_FFT)
+        if (notes[i] == CUDNN_NUMERICAL_NOTE_FFT || notes[i] == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
             return false;
         if (notes[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE && whole && !device->tf32)
+            return false;
+        if (notes[i] == CUDNN_NUMERICAL_NOTE_WINOGRAD && !whole) /* its transforms would be rounded to bf16 */
             return false;
     }
     return true;
@@ -198,14 +171,14 @@ static bool try_configs(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t heu
     return found;
 }
 
-static bool choose(struct builder *b, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode, int64_t cap_bytes,
-                   bool whole, int64_t *scratch_bytes)
+static bool choose(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
+                   int64_t cap_bytes, bool whole, int64_t *scratch_bytes)
 {
-    cudnnBackendDescriptor_t heuristic = make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "a heuristic");
-    set(b, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph);
-    set(b, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
-    finish(b, heuristic);
-    return b->status == CUDNN_STATUS_SUCCESS && try_configs(b->p, heuristic, cap_bytes, whole, scratch_bytes);
+    cudnnBackendDescriptor_t heuristic = remat_cudnn_make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "a heuristic");
+    remat_cudnn_set_descriptor(b, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
+    remat_cudnn_set(b, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
+    remat_cudnn_finish(b, heuristic);
+    return b->status == CUDNN_STATUS_SUCCESS && try_configs(b->plan, heuristic, cap_bytes, whole, scratch_bytes);
 }
 
 /* --- the plan ----------------------------------------------------------------------------------------------------- */
@@ -223,54 +196,46 @@ void remat_cudnn_plan_destroy(struct remat_cudnn_plan *plan)
     free(plan);
 }
 
-static enum remat_status build(struct remat_cudnn_plan *p, const struct remat_cudnn_convolution *of, int64_t cap_bytes,
-                               int64_t *scratch_bytes, struct remat_error *err)
+static enum remat_status choose_any(struct remat_cudnn_builder *b, bool whole, int64_t cap_bytes,
+                                    int64_t *scratch_bytes, struct remat_error *err)
 {
-    struct builder b = {p, CUDNN_STATUS_SUCCESS, ""};
-    bool whole = of->operands[0].tensor.dtype == REMAT_F32;
-    cudnnBackendDescriptor_t graph = make_graph(&b, of);
-    if (b.status != CUDNN_STATUS_SUCCESS)
-        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN cannot describe %s: %s", b.what,
-                          library_of(p)->cudnnGetErrorString(b.status));
-    if (choose(&b, graph, CUDNN_HEUR_MODE_A, cap_bytes, whole, scratch_bytes))
+    cudnnBackendDescriptor_t graph = make_graph(b);
+    if (b->status != CUDNN_STATUS_SUCCESS)
+        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN cannot describe %s: %s", b->what,
+                          library_of(b->plan)->cudnnGetErrorString(b->status));
+    if (choose(b, graph, CUDNN_HEUR_MODE_A, cap_bytes, whole, scratch_bytes))
         return REMAT_OK;
-    b.status = CUDNN_STATUS_SUCCESS; /* a heuristic may have nothing to say of a graph */
-    if (choose(&b, graph, CUDNN_HEUR_MODE_FALLBACK, cap_bytes, whole, scratch_bytes))
+    b->status = CUDNN_STATUS_SUCCESS; /* a heuristic may have nothing to say of a graph */
+    if (choose(b, graph, CUDNN_HEUR_MODE_FALLBACK, cap_bytes, whole, scratch_bytes))
         return REMAT_OK;
-    return remat_fail(err, REMAT_UNAVAILABLE,
-                      "cuDNN has no deterministic engine for a convolution within %lld bytes of scratch",
+    return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has no deterministic engine within %lld bytes of scratch",
                       (long long)cap_bytes);
 }
 
-enum remat_status remat_cudnn_plan_create(const struct remat_device *device,
-                                          const struct remat_cudnn_convolution *convolution, int64_t scratch_cap_bytes,
-                                          struct remat_cudnn_plan **out, int64_t *scratch_bytes,
-                                          struct remat_error *err)
+enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, bool whole, int64_t scratch_cap_bytes,
+                                  struct remat_cudnn_plan **out, int64_t *scratch_bytes, struct remat_error *err)
 {
     enum remat_status status;
-    REMAT_TRY(REMAT_ALLOC(*out, 1, err));
-    (*out)->device = device;
     *scratch_bytes = 0;
-    status = build(*out, convolution, scratch_cap_bytes, scratch_bytes, err);
-    if (status != REMAT_OK) {
-        remat_cudnn_plan_destroy(*out);
-        *out = NULL;
-    }
+    status = choose_any(b, whole, scratch_cap_bytes, scratch_bytes, err);
+    if (status != REMAT_OK)
+        remat_cudnn_plan_destroy(b->plan);
+    *out = status == REMAT_OK ? b->plan : NULL;
     return status;
 }
 
-enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, const int64_t *ids, void *const *addresses,
-                                       void *scratch, struct remat_error *err)
+enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int64_t count, const int64_t *ids,
+                                       void *const *addresses, void *scratch, struct remat_error *err)
 {
     const struct remat_cudnn *cudnn = library_of(plan);
     cudnnBackendDescriptor_t pack = NULL;
     cudnnStatus_t status = cudnn->cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
-                                                 REMAT_CUDNN_OPERANDS, addresses);
+                                                 count, addresses);
     if (status == CUDNN_STATUS_SUCCESS)
-        status = cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64,
-                                                 REMAT_CUDNN_OPERANDS, ids);
+        status =
+            cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids);
     if (status == CUDNN_STATUS_SUCCESS)
         status =
             cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &scratch);
@@ -282,5 +247,5 @@ enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, cons
         (void)cudnn->cudnnBackendDestroyDescriptor(pack);
     if (status == CUDNN_STATUS_SUCCESS)
         return REMAT_OK;
-    return remat_fail(err, REMAT_FAILED, "cuDNN: a convolution failed: %s", cudnn->cudnnGetErrorString(status));
+    return remat_fail(err, REMAT_FAILED, "cuDNN: %s", cudnn->cudnnGetErrorString(status));
 }

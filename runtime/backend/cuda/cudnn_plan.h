@@ -1,35 +1,45 @@
-/* One operation of cuDNN's graph interface, prepared to be run: tensors with ids, an operation, and the first engine of
- * the heuristics that is deterministic, fits the scratch cap and keeps the precision asked for. */
+/* A graph of cuDNN's operations, prepared to be run: descriptors, and the first engine of the heuristics that is
+ * deterministic, fits the scratch cap and keeps the precision asked for.
+ *
+ * After the first failure all calls of a builder do nothing, so that graphs read like the formulas they stand for. */
 #ifndef REMAT_RUNTIME_BACKEND_CUDA_CUDNN_PLAN_H
 #define REMAT_RUNTIME_BACKEND_CUDA_CUDNN_PLAN_H
 
 #include "runtime/backend/cuda/libraries.h"
 
-enum { REMAT_CUDNN_OPERANDS = 3 };
-
-/* Images [N,H,W,C] and filters [K,R,S,C] both become cuDNN's dimensions (n, c, h, w) with channels innermost. */
-struct remat_cudnn_tensor {
-    int64_t id;
-    struct remat_tensor tensor;
-    cudnnBackendAttributeName_t role; /* of the operation */
-};
-
-struct remat_cudnn_convolution {
-    cudnnBackendDescriptorType_t kind; /* forward, backward data, backward filter */
-    cudnnBackendAttributeName_t alpha, beta, description;
-    struct remat_cudnn_tensor operands[REMAT_CUDNN_OPERANDS];
-    int32_t stride[2], pad[2];
-};
+enum { REMAT_CUDNN_MOST_OPERATIONS = 32 };
 
 struct remat_cudnn_plan;
 
-REMAT_MUST_CHECK enum remat_status remat_cudnn_plan_create(const struct remat_device *device,
-                                                           const struct remat_cudnn_convolution *convolution,
-                                                           int64_t scratch_cap_bytes, struct remat_cudnn_plan **out,
-                                                           int64_t *scratch_bytes, struct remat_error *err);
+struct remat_cudnn_builder {
+    struct remat_cudnn_plan *plan;
+    cudnnStatus_t status;
+    const char *what; /* was being described when it failed */
+    int operations_count;
+    cudnnBackendDescriptor_t operations[REMAT_CUDNN_MOST_OPERATIONS];
+};
+
+REMAT_MUST_CHECK enum remat_status remat_cudnn_begin(const struct remat_device *device, struct remat_cudnn_builder *out,
+                                                     struct remat_error *err);
+/* Descriptors live as long as the plan. */
+cudnnBackendDescriptor_t remat_cudnn_make(struct remat_cudnn_builder *b, cudnnBackendDescriptorType_t type,
+                                          const char *what);
+void remat_cudnn_set(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t of, cudnnBackendAttributeName_t name,
+                     cudnnBackendAttributeType_t type, int64_t count, const void *values);
+void remat_cudnn_set_descriptor(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t of,
+                                cudnnBackendAttributeName_t name, cudnnBackendDescriptor_t value);
+void remat_cudnn_finish(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t made);
+/* Finishes an operation and adds it to the graph. */
+void remat_cudnn_operation(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t made);
+/* Chooses an engine; `whole`: operands may not be rounded. Takes the builder, also when it fails: *out is then NULL. */
+REMAT_MUST_CHECK enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, bool whole, int64_t scratch_cap_bytes,
+                                                   struct remat_cudnn_plan **out, int64_t *scratch_bytes,
+                                                   struct remat_error *err);
+
 void remat_cudnn_plan_destroy(struct remat_cudnn_plan *plan);
 /* addresses[i] is the operand with id ids[i]. */
-REMAT_MUST_CHECK enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, const int64_t *ids,
-                                                        void *const *addresses, void *scratch, struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int64_t count,
+                                                        const int64_t *ids, void *const *addresses, void *scratch,
+                                                        struct remat_error *err);
 
 #endif

@@ -7,13 +7,14 @@
 
 namespace
 {
-__global__ void look_up(const int32_t *tokens, const float *wte, const float *wpe, float *x, int64_t length,
+template <class T>
+__global__ void look_up(const int32_t *tokens, const float *wte, const float *wpe, T *x, int64_t length,
                         int64_t channels, int64_t vocabulary, int64_t count)
 {
     for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
         int64_t place = i / channels, c = i % channels, token = tokens[place];
         float row = token >= 0 && token < vocabulary ? wte[token * channels + c] : nanf("");
-        x[i] = row + wpe[place % length * channels + c];
+        remat_put(&x[i], row + wpe[place % length * channels + c]);
     }
 }
 
@@ -32,8 +33,9 @@ __global__ void link_places(const int32_t *tokens, int64_t places, int32_t *next
 }
 
 /* dwte is 0, or dwte0, when this begins. */
-__global__ void sum_tokens(const int32_t *tokens, const int32_t *next, const int32_t *first, const float *dx,
-                           float *dwte, int64_t channels, int64_t vocabulary)
+template <class T>
+__global__ void sum_tokens(const int32_t *tokens, const int32_t *next, const int32_t *first, const T *dx, float *dwte,
+                           int64_t channels, int64_t vocabulary)
 {
     int64_t token = tokens[blockIdx.x];
     if (!first[blockIdx.x] || token < 0 || token >= vocabulary)
@@ -41,31 +43,32 @@ __global__ void sum_tokens(const int32_t *tokens, const int32_t *next, const int
     for (int64_t c = threadIdx.x; c < channels; c += blockDim.x) {
         float sum = dwte[token * channels + c];
         for (int32_t place = (int32_t)blockIdx.x; place >= 0; place = next[place])
-            sum += dx[place * channels + c];
+            sum += remat_float(dx[place * channels + c]);
         dwte[token * channels + c] = sum;
     }
 }
 
-__global__ void sum_positions(const float *dx, float *dwpe, int64_t batch, int64_t length, int64_t channels,
-                              int64_t count)
+template <class T>
+__global__ void sum_positions(const T *dx, float *dwpe, int64_t batch, int64_t length, int64_t channels, int64_t count)
 {
     for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
         float sum = 0;
         for (int64_t b = 0; i / channels < length && b < batch; b++)
-            sum += dx[b * length * channels + i];
+            sum += remat_float(dx[b * length * channels + i]);
         dwpe[i] = sum;
     }
 }
 
+template <class T>
 enum remat_status forward(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                           struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->outputs[0]);
-    REMAT_LAUNCH(look_up, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    REMAT_LAUNCH(look_up<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
     ((const int32_t *)args->inputs[0], (const float *)args->cells[0], (const float *)args->cells[1],
-     (float *)args->outputs[0], spec->inputs[0].dims[1], remat_tensor_columns(&spec->outputs[0]),
-     spec->cells[0].dims[0], count);
+     (T *)args->outputs[0], spec->inputs[0].dims[1], remat_tensor_columns(&spec->outputs[0]), spec->cells[0].dims[0],
+     count);
     return remat_launched(err);
 }
 
@@ -82,22 +85,23 @@ enum remat_status start_sums(const struct remat_device *device, const struct rem
         "copying sums", err);
 }
 
+template <class T>
 enum remat_status backward(const void *state, const struct remat_kernel_spec *spec,
                            const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     const int32_t *tokens = (const int32_t *)args->inputs[0];
-    const float *dx = (const float *)args->inputs[1];
+    const T *dx = (const T *)args->inputs[1];
     int64_t places = remat_tensor_elements(&spec->inputs[0]), length = spec->inputs[0].dims[1];
     int64_t channels = remat_tensor_columns(&spec->inputs[1]), positions = remat_tensor_elements(&spec->outputs[1]);
     int32_t *next = (int32_t *)args->scratch, *first = next + places;
     REMAT_TRY(start_sums(device, spec, args, err));
     REMAT_LAUNCH(link_places, remat_grid(places, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
     (tokens, places, next, first);
-    REMAT_LAUNCH(sum_tokens, (unsigned)places, REMAT_BLOCK, 0, device->stream)
+    REMAT_LAUNCH(sum_tokens<T>, (unsigned)places, REMAT_BLOCK, 0, device->stream)
     (tokens, (const int32_t *)next, (const int32_t *)first, dx, (float *)args->outputs[0], channels,
      spec->outputs[0].dims[0]);
-    REMAT_LAUNCH(sum_positions, remat_grid(positions, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    REMAT_LAUNCH(sum_positions<T>, remat_grid(positions, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
     (dx, (float *)args->outputs[1], places / length, length, channels, positions);
     return remat_launched(err);
 }
@@ -112,7 +116,7 @@ enum remat_status create_backward(struct remat_device *device, const struct rema
 }
 } // namespace
 
-const struct remat_op_impl remat_cuda_embedding = {REMAT_OP_EMBEDDING,      "kernel", 0,   remat_cuda_supports_f32,
-                                                   remat_cuda_create_plain, forward,  NULL};
-const struct remat_op_impl remat_cuda_embedding_bwd = {REMAT_OP_EMBEDDING_BWD, "kernel", 0,   remat_cuda_supports_f32,
-                                                       create_backward,        backward, NULL};
+const struct remat_op_impl remat_cuda_embedding = {
+    REMAT_OP_EMBEDDING, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_BY_TYPE(forward), NULL};
+const struct remat_op_impl remat_cuda_embedding_bwd = {
+    REMAT_OP_EMBEDDING_BWD, "kernel", 0, remat_cuda_supports_floats, create_backward, REMAT_BY_TYPE(backward), NULL};

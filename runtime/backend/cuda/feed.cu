@@ -1,4 +1,5 @@
-/* Images: x = (byte / 255 - mean[c]) / std[c] over the last dimension, at most 4 channels. Anything else: a copy. */
+/* Of parameters: copies in another type. Images: x = (byte / 255 - mean[c]) / std[c] over the last dimension, at most 4
+ * channels. Anything else: a copy. */
 #include "runtime/backend/cuda/launch.h"
 
 namespace
@@ -7,11 +8,12 @@ struct levels {
     float mean[4], scale[4];
 };
 
-__global__ void normalise(struct levels levels, const uint8_t *bytes, float *x, int64_t count, int channels)
+template <class T>
+__global__ void normalise(struct levels levels, const uint8_t *bytes, T *x, int64_t count, int channels)
 {
     for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
         int c = (int)(i % channels);
-        x[i] = ((float)bytes[i] / 255.0f - levels.mean[c]) * levels.scale[c];
+        remat_put(&x[i], ((float)bytes[i] / 255.0f - levels.mean[c]) * levels.scale[c]);
     }
 }
 
@@ -20,7 +22,8 @@ bool supports(struct remat_device *device, const struct remat_kernel_spec *spec)
     const struct remat_tensor *staging = &spec->cells[0], *out = &spec->outputs[0];
     (void)device;
     return staging->dtype == out->dtype ||
-           (staging->dtype == REMAT_U8 && out->dtype == REMAT_F32 && remat_tensor_columns(staging) <= 4);
+           (staging->dtype == REMAT_U8 && (out->dtype == REMAT_F32 || out->dtype == REMAT_BF16) &&
+            remat_tensor_columns(staging) <= 4);
 }
 
 struct levels levels_of(const struct remat_op_attr *attr)
@@ -33,6 +36,7 @@ struct levels levels_of(const struct remat_op_attr *attr)
     return levels;
 }
 
+template <class T>
 enum remat_status run(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                       struct remat_error *err)
 {
@@ -43,11 +47,37 @@ enum remat_status run(const void *state, const struct remat_kernel_spec *spec, c
         return remat_cuda_check(cudaMemcpyAsync(args->outputs[0], args->cells[0], (size_t)remat_tensor_bytes(staging),
                                                 cudaMemcpyDeviceToDevice, device->stream),
                                 "copying a batch", err);
-    REMAT_LAUNCH(normalise, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (levels_of(&spec->attr), (const uint8_t *)args->cells[0], (float *)args->outputs[0], count,
+    REMAT_LAUNCH(normalise<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (levels_of(&spec->attr), (const uint8_t *)args->cells[0], (T *)args->outputs[0], count,
      (int)remat_tensor_columns(staging));
+    return remat_launched(err);
+}
+struct same {
+    __device__ float operator()(float x) const
+    {
+        return x;
+    }
+};
+
+bool supports_cast(struct remat_device *device, const struct remat_kernel_spec *spec)
+{
+    (void)device;
+    return spec->cells[0].dtype == REMAT_F32 && spec->outputs[0].dtype == REMAT_BF16;
+}
+
+enum remat_status run_cast(const void *state, const struct remat_kernel_spec *spec,
+                           const struct remat_kernel_args *args, struct remat_error *err)
+{
+    const struct remat_device *device = (const struct remat_device *)state;
+    int64_t count = remat_tensor_elements(&spec->outputs[0]);
+    REMAT_LAUNCH((remat_map1<same, float, remat_bf16>), remat_grid(count, 8 * REMAT_BLOCK), REMAT_BLOCK, 0,
+                 device->stream)
+    (same(), (const float *)args->cells[0], (remat_bf16 *)args->outputs[0], count);
     return remat_launched(err);
 }
 } // namespace
 
-const struct remat_op_impl remat_cuda_feed = {REMAT_OP_FEED, "kernel", 0, supports, remat_cuda_create_plain, run, NULL};
+const struct remat_op_impl remat_cuda_feed = {REMAT_OP_FEED,           "kernel",           0,   supports,
+                                              remat_cuda_create_plain, REMAT_BY_TYPE(run), NULL};
+const struct remat_op_impl remat_cuda_cast = {REMAT_OP_CAST,           "kernel", 0,   supports_cast,
+                                              remat_cuda_create_plain, run_cast, NULL};

@@ -18,6 +18,6 @@ struct backward {
 } // namespace
 
 const struct remat_op_impl remat_cuda_gelu = {
-    REMAT_OP_GELU, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, remat_run_map1<forward>, NULL};
+    REMAT_OP_GELU, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_MAP1(forward), NULL};
 const struct remat_op_impl remat_cuda_gelu_bwd = {
-    REMAT_OP_GELU_BWD, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, remat_run_map2<backward>, NULL};
+    REMAT_OP_GELU_BWD, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_MAP2(backward), NULL};

@@ -52,17 +52,20 @@ static enum remat_status set(struct prepared *p, cublasLtMatmulDescAttributes_t 
                  "describing a product", err);
 }
 
-/* A matrix of `rows` rows of `columns` elements each, one row after the other. */
-static enum remat_status layout(struct prepared *p, cublasLtMatrixLayout_t *out, int64_t rows, int64_t columns,
-                                struct remat_error *err)
+/* A matrix of `rows` rows of `columns` elements each, one row `pitch` elements (0: `columns`) after the other. */
+static enum remat_status layout(struct prepared *p, cublasLtMatrixLayout_t *out, enum remat_dtype dtype, int64_t rows,
+                                int64_t columns, int64_t pitch, struct remat_error *err)
 {
-    return check(library_of(p)->cublasLtMatrixLayoutCreate(out, CUDA_R_32F, (uint64_t)columns, (uint64_t)rows, columns),
+    cudaDataType_t type = dtype == REMAT_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    return check(library_of(p)->cublasLtMatrixLayoutCreate(out, type, (uint64_t)columns, (uint64_t)rows,
+                                                           pitch > 0 ? pitch : columns),
                  "describing a matrix", err);
 }
 
 static enum remat_status describe(struct prepared *p, const struct remat_cuda_product *of, struct remat_error *err)
 {
-    cublasComputeType_t compute = p->device->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    bool fast = p->device->tf32 && of->from == REMAT_F32;
+    cublasComputeType_t compute = fast ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     cublasOperation_t first = of->b_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t second = of->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
@@ -72,10 +75,11 @@ static enum remat_status describe(struct prepared *p, const struct remat_cuda_pr
     REMAT_TRY(set(p, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second, err));
     if (of->bias)
         REMAT_TRY(set(p, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue, err));
-    REMAT_TRY(
-        layout(p, &p->first, of->b_turned ? of->columns : of->inner, of->b_turned ? of->inner : of->columns, err));
-    REMAT_TRY(layout(p, &p->second, of->a_turned ? of->inner : of->rows, of->a_turned ? of->rows : of->inner, err));
-    return layout(p, &p->result, of->rows, of->columns, err);
+    REMAT_TRY(layout(p, &p->first, of->from, of->b_turned ? of->columns : of->inner,
+                     of->b_turned ? of->inner : of->columns, 0, err));
+    REMAT_TRY(layout(p, &p->second, of->from, of->a_turned ? of->inner : of->rows, of->a_turned ? of->rows : of->inner,
+                     of->a_pitch, err));
+    return layout(p, &p->result, of->to, of->rows, of->columns, of->d_pitch, err);
 }
 
 static cublasStatus_t prefer(const struct remat_cublaslt *lt, cublasLtMatmulPreference_t preference)
@@ -139,8 +143,8 @@ static enum remat_status prepare(struct remat_device *device, const struct remat
     return REMAT_OK;
 }
 
-static enum remat_status run(const void *state, const float *a, const float *b, const float *bias, float *d,
-                             void *scratch, struct remat_error *err)
+static enum remat_status run(const void *state, const void *a, const void *b, const void *bias, void *d, void *scratch,
+                             struct remat_error *err)
 {
     const struct prepared *p = state;
     const struct remat_cublaslt *lt = library_of(p);

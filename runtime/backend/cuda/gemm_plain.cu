@@ -12,23 +12,24 @@ struct prepared {
     struct remat_cuda_product product;
 };
 
-struct product {
-    int64_t rows, columns, inner, a_row, a_step, b_row, b_step;
+template <class A, class D> struct product {
+    int64_t rows, columns, inner, a_row, a_step, b_row, b_step, pitch;
     bool add;
-    const float *left, *right, *bias;
-    float *d;
+    const A *left, *right;
+    const D *bias;
+    D *d;
     __device__ float a(int64_t i, int64_t k) const
     {
-        return left[i * a_row + k * a_step];
+        return remat_float(left[i * a_row + k * a_step]);
     }
     __device__ float b(int64_t k, int64_t j) const
     {
-        return right[k * b_row + j * b_step];
+        return remat_float(right[k * b_row + j * b_step]);
     }
     __device__ void put(int64_t i, int64_t j, float sum) const
     {
-        float base = add ? d[i * columns + j] : 0.0f;
-        d[i * columns + j] = base + (bias ? sum + bias[j] : sum);
+        float base = add ? remat_float(d[i * pitch + j]) : 0.0f;
+        remat_put(&d[i * pitch + j], base + (bias ? sum + remat_float(bias[j]) : sum));
     }
 };
 
@@ -44,25 +45,29 @@ enum remat_status prepare(struct remat_device *device, const struct remat_cuda_p
     return REMAT_OK;
 }
 
-enum remat_status run(const void *state, const float *a, const float *b, const float *bias, float *d, void *scratch,
+template <class A, class D>
+enum remat_status run_typed(const struct prepared *p, const void *a, const void *b, const void *bias, void *d,
+                            struct remat_error *err)
+{
+    const struct remat_cuda_product *of = &p->product;
+    int64_t a_pitch = of->a_pitch > 0 ? of->a_pitch : of->a_turned ? of->rows : of->inner;
+    struct product<A, D> kernel = {
+        of->rows, of->columns, of->inner, of->a_turned ? 1 : a_pitch, of->a_turned ? a_pitch : 1,
+            of->b_turned ? 1 : of->columns, of->b_turned ? of->inner : 1, of->d_pitch > 0 ? of->d_pitch : of->columns,
+            of->add, (const A *)a, (const A *)b, of->bias ? (const D *)bias : NULL, (D *)d
+    };
+    return remat_tiles_run(p->device, kernel, err);
+}
+
+enum remat_status run(const void *state, const void *a, const void *b, const void *bias, void *d, void *scratch,
                       struct remat_error *err)
 {
     const struct prepared *p = (const struct prepared *)state;
-    const struct remat_cuda_product *of = &p->product;
-    struct product kernel = {of->rows,
-                             of->columns,
-                             of->inner,
-                             of->a_turned ? 1 : of->inner,
-                             of->a_turned ? of->rows : 1,
-                             of->b_turned ? 1 : of->columns,
-                             of->b_turned ? of->inner : 1,
-                             of->add,
-                             a,
-                             b,
-                             of->bias ? bias : NULL,
-                             d};
     (void)scratch;
-    return remat_tiles_run(p->device, kernel, err);
+    if (p->product.from == REMAT_F32)
+        return run_typed<float, float>(p, a, b, bias, d, err);
+    return p->product.to == REMAT_F32 ? run_typed<remat_bf16, float>(p, a, b, bias, d, err)
+                                      : run_typed<remat_bf16, remat_bf16>(p, a, b, bias, d, err);
 }
 } // namespace
 

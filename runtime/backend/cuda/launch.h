@@ -1,4 +1,4 @@
-/* What .cu files share: launching, vectors of four, sums over a block. Only for them.
+/* What .cu files share: launching, element types, vectors of 16 bytes, sums over a block. Only for them.
  *
  * Every sum has a fixed order: partial sums go through shared or scratch memory in a tree that depends on the shape
  * alone, never through atomic additions. So equal operands give equal bits, and no mode needs to be chosen. */
@@ -6,6 +6,7 @@
 #define REMAT_RUNTIME_BACKEND_CUDA_LAUNCH_H
 
 /* Headers of C that the project's own include, before those are read as C. */
+#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #include <jansson.h>
 #include <math.h>
@@ -60,83 +61,162 @@ static __device__ __forceinline__ int64_t remat_threads()
     return (int64_t)gridDim.x * blockDim.x;
 }
 
-/* Operands begin at multiples of 64 bytes: four floats can be read at once. */
-static __device__ __forceinline__ float4 remat_load4(const float *from, int64_t quad)
+/* --- element types: float and bf16. Kernels compute in float and convert as they load and store --------------------
+ */
+
+typedef __nv_bfloat16 remat_bf16;
+
+static __device__ __forceinline__ float remat_float(float x)
 {
-    return reinterpret_cast<const float4 *>(from)[quad];
+    return x;
 }
 
-static __device__ __forceinline__ void remat_store4(float *to, int64_t quad, float4 value)
+static __device__ __forceinline__ float remat_float(remat_bf16 x)
 {
-    reinterpret_cast<float4 *>(to)[quad] = value;
+    return __bfloat162float(x);
 }
 
-/* W floats at a multiple of W, W being 1 or 4. */
-template <int W> static __device__ __forceinline__ void remat_load(const float *from, int64_t at, float *out)
+/* Rounds to the nearest, halves to the even one. */
+static __device__ __forceinline__ void remat_put(float *to, float x)
 {
-    if (W == 4) {
-        float4 v = remat_load4(from, at / 4);
-        out[0] = v.x, out[W > 1 ? 1 : 0] = v.y, out[W > 2 ? 2 : 0] = v.z, out[W > 3 ? 3 : 0] = v.w;
-    } else {
-        out[0] = from[at];
+    *to = x;
+}
+
+static __device__ __forceinline__ void remat_put(remat_bf16 *to, float x)
+{
+    *to = __float2bfloat16_rn(x);
+}
+
+/* What one instruction loads or stores. */
+template <int BYTES> struct remat_bits;
+template <> struct remat_bits<16> {
+    typedef uint4 type;
+};
+template <> struct remat_bits<8> {
+    typedef uint2 type;
+};
+template <> struct remat_bits<4> {
+    typedef unsigned type;
+};
+template <> struct remat_bits<2> {
+    typedef unsigned short type;
+};
+
+/* So many elements are 16 bytes. Operands begin at multiples of 64 bytes. */
+template <class T> struct remat_vector_of {
+    enum { WIDTH = 16 / sizeof(T) };
+};
+
+/* W elements, of which one instruction handles at most 16 bytes, at a multiple of W; W is a power of two. */
+template <int W, class T> static __device__ __forceinline__ void remat_load(const T *from, int64_t at, float *out)
+{
+    enum { EACH = W < (int)remat_vector_of<T>::WIDTH ? W : (int)remat_vector_of<T>::WIDTH };
+    typedef typename remat_bits<EACH * sizeof(T)>::type bits_type;
+    for (int k = 0; k < W; k += EACH) {
+        bits_type bits = *reinterpret_cast<const bits_type *>(from + at + k);
+        T values[EACH];
+        memcpy(values, &bits, sizeof bits);
+        for (int e = 0; e < EACH; e++)
+            out[k + e] = remat_float(values[e]);
     }
 }
 
-template <int W> static __device__ __forceinline__ void remat_store(float *to, int64_t at, const float *value)
+template <int W, class T> static __device__ __forceinline__ void remat_store(T *to, int64_t at, const float *values)
 {
-    if (W == 4)
-        remat_store4(to, at / 4,
-                     make_float4(value[0], value[W > 1 ? 1 : 0], value[W > 2 ? 2 : 0], value[W > 3 ? 3 : 0]));
-    else
-        to[at] = value[0];
+    enum { EACH = W < (int)remat_vector_of<T>::WIDTH ? W : (int)remat_vector_of<T>::WIDTH };
+    typedef typename remat_bits<EACH * sizeof(T)>::type bits_type;
+    for (int k = 0; k < W; k += EACH) {
+        bits_type bits;
+        T rounded[EACH];
+        for (int e = 0; e < EACH; e++)
+            remat_put(&rounded[e], values[k + e]);
+        memcpy(&bits, rounded, sizeof bits);
+        *reinterpret_cast<bits_type *>(to + at + k) = bits;
+    }
 }
+
+/* Of a call's floating operands those that are not f32 (op.h) are all of this type. */
+static inline enum remat_dtype remat_type_of(const struct remat_kernel_spec *spec)
+{
+    for (int32_t i = 0; i < spec->inputs_count; i++)
+        if (spec->inputs[i].dtype == REMAT_BF16)
+            return REMAT_BF16;
+    for (int32_t j = 0; j < spec->outputs_count; j++)
+        if (spec->outputs[j].dtype == REMAT_BF16)
+            return REMAT_BF16;
+    return REMAT_F32;
+}
+
+typedef enum remat_status remat_run_function(const void *state, const struct remat_kernel_spec *spec,
+                                             const struct remat_kernel_args *args, struct remat_error *err);
+
+/* `run` of an op from that for each type. */
+template <remat_run_function *F32, remat_run_function *BF16>
+static enum remat_status remat_by_type(const void *state, const struct remat_kernel_spec *spec,
+                                       const struct remat_kernel_args *args, struct remat_error *err)
+{
+    return remat_type_of(spec) == REMAT_BF16 ? BF16(state, spec, args, err) : F32(state, spec, args, err);
+}
+#define REMAT_BY_TYPE(run) remat_by_type<run<float>, run<remat_bf16>>
+
+/* --- element-wise operations ---------------------------------------------------------------------------------------
+ */
 
 /* y[i] = f(x[i]); x may be y. */
-template <class F> __global__ void remat_map1(F f, const float *x, float *y, int64_t count)
+template <class F, class X, class Y> __global__ void remat_map1(F f, const X *x, Y *y, int64_t count)
 {
-    for (int64_t q = remat_thread(); q < count / 4; q += remat_threads()) {
-        float4 v = remat_load4(x, q);
-        v = make_float4(f(v.x), f(v.y), f(v.z), f(v.w));
-        remat_store4(y, q, v);
+    enum { W = 16 / (sizeof(X) < sizeof(Y) ? sizeof(X) : sizeof(Y)) };
+    for (int64_t q = remat_thread(); q < count / W; q += remat_threads()) {
+        float v[W];
+        remat_load<W>(x, q * W, v);
+        for (int k = 0; k < W; k++)
+            v[k] = f(v[k]);
+        remat_store<W>(y, q * W, v);
     }
-    for (int64_t i = count / 4 * 4 + remat_thread(); i < count; i += remat_threads())
-        y[i] = f(x[i]);
+    for (int64_t i = count / W * W + remat_thread(); i < count; i += remat_threads())
+        remat_put(&y[i], f(remat_float(x[i])));
 }
 
 /* y[i] = f(a[i], b[i]); a or b may be y. */
-template <class F> __global__ void remat_map2(F f, const float *a, const float *b, float *y, int64_t count)
+template <class F, class T> __global__ void remat_map2(F f, const T *a, const T *b, T *y, int64_t count)
 {
-    for (int64_t q = remat_thread(); q < count / 4; q += remat_threads()) {
-        float4 v = remat_load4(a, q), w = remat_load4(b, q);
-        v = make_float4(f(v.x, w.x), f(v.y, w.y), f(v.z, w.z), f(v.w, w.w));
-        remat_store4(y, q, v);
+    enum { W = remat_vector_of<T>::WIDTH };
+    for (int64_t q = remat_thread(); q < count / W; q += remat_threads()) {
+        float v[W], w[W];
+        remat_load<W>(a, q * W, v);
+        remat_load<W>(b, q * W, w);
+        for (int k = 0; k < W; k++)
+            v[k] = f(v[k], w[k]);
+        remat_store<W>(y, q * W, v);
     }
-    for (int64_t i = count / 4 * 4 + remat_thread(); i < count; i += remat_threads())
-        y[i] = f(a[i], b[i]);
+    for (int64_t i = count / W * W + remat_thread(); i < count; i += remat_threads())
+        remat_put(&y[i], f(remat_float(a[i]), remat_float(b[i])));
 }
 
 /* `run` of an element-wise op with one input. */
-template <class F>
+template <class F, class T>
 static enum remat_status remat_run_map1(const void *state, const struct remat_kernel_spec *spec,
                                         const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->inputs[0]);
-    REMAT_LAUNCH(remat_map1<F>, remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (F(), (const float *)args->inputs[0], (float *)args->outputs[0], count);
+    REMAT_LAUNCH((remat_map1<F, T, T>), remat_grid(count, 16 / sizeof(T) * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (F(), (const T *)args->inputs[0], (T *)args->outputs[0], count);
     return remat_launched(err);
 }
 
-template <class F>
+template <class F, class T>
 static enum remat_status remat_run_map2(const void *state, const struct remat_kernel_spec *spec,
                                         const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->inputs[0]);
-    REMAT_LAUNCH(remat_map2<F>, remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (F(), (const float *)args->inputs[0], (const float *)args->inputs[1], (float *)args->outputs[0], count);
+    REMAT_LAUNCH((remat_map2<F, T>), remat_grid(count, 16 / sizeof(T) * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (F(), (const T *)args->inputs[0], (const T *)args->inputs[1], (T *)args->outputs[0], count);
     return remat_launched(err);
 }
+#define REMAT_MAP1(functor) remat_by_type<remat_run_map1<functor, float>, remat_run_map1<functor, remat_bf16>>
+#define REMAT_MAP2(functor) remat_by_type<remat_run_map2<functor, float>, remat_run_map2<functor, remat_bf16>>
 
 struct remat_take_sum {
     template <class T> __device__ T operator()(T a, T b) const

@@ -13,11 +13,20 @@ __device__ float sum_of(float value)
     return remat_over_warp(value, remat_take_sum());
 }
 
-__device__ void apply_row(const float *x, float *y, const float *gamma, const float *beta, int64_t columns, float mean,
+/* A warp reads W columns a thread at a time. T: the type of x, y and their gradients. */
+template <int W, class T>
+__device__ void apply_row(const T *x, T *y, const float *gamma, const float *beta, int64_t columns, float mean,
                           float rstd, int lane)
 {
-    for (int64_t c = lane; c < columns; c += REMAT_WARP)
-        y[c] = remat_normalise(x[c], mean, gamma[c] * rstd, beta[c]);
+    for (int64_t c = lane * W; c < columns; c += REMAT_WARP * W) {
+        float v[W], g[W], b[W];
+        remat_load<W>(x, c, v);
+        remat_load<W>(gamma, c, g);
+        remat_load<W>(beta, c, b);
+        for (int k = 0; k < W; k++)
+            v[k] = remat_normalise(v[k], mean, g[k] * rstd, b[k]);
+        remat_store<W>(y, c, v);
+    }
 }
 
 __device__ int64_t row_of_warp()
@@ -25,68 +34,94 @@ __device__ int64_t row_of_warp()
     return (int64_t)blockIdx.x * ROWS_A_BLOCK + threadIdx.x / REMAT_WARP;
 }
 
-__global__ void train_rows(const float *x, float *y, float *means, float *rstds, const float *gamma, const float *beta,
+template <int W, class T>
+__global__ void train_rows(const T *x, T *y, float *means, float *rstds, const float *gamma, const float *beta,
                            int64_t rows, int64_t columns, float epsilon)
 {
     int64_t row = row_of_warp();
     int lane = threadIdx.x % REMAT_WARP;
-    float sum = 0, squares = 0, mean, rstd;
+    float sum = 0, squares = 0, mean, rstd, v[W];
     if (row >= rows)
         return;
     x += row * columns;
-    for (int64_t c = lane; c < columns; c += REMAT_WARP)
-        sum += x[c];
+    for (int64_t c = lane * W; c < columns; c += REMAT_WARP * W) {
+        remat_load<W>(x, c, v);
+        for (int k = 0; k < W; k++)
+            sum += v[k];
+    }
     mean = sum_of(sum) / (float)columns;
-    for (int64_t c = lane; c < columns; c += REMAT_WARP)
-        squares = remat_fma(x[c] - mean, x[c] - mean, squares);
+    for (int64_t c = lane * W; c < columns; c += REMAT_WARP * W) {
+        remat_load<W>(x, c, v);
+        for (int k = 0; k < W; k++)
+            squares = remat_fma(v[k] - mean, v[k] - mean, squares);
+    }
     rstd = 1.0f / sqrtf(sum_of(squares) / (float)columns + epsilon);
     if (lane == 0) {
         means[row] = mean;
         rstds[row] = rstd;
     }
-    apply_row(x, y + row * columns, gamma, beta, columns, mean, rstd, lane);
+    apply_row<W>(x, y + row * columns, gamma, beta, columns, mean, rstd, lane);
 }
 
-__global__ void apply_rows(const float *x, const float *means, const float *rstds, float *y, const float *gamma,
+template <int W, class T>
+__global__ void apply_rows(const T *x, const float *means, const float *rstds, T *y, const float *gamma,
                            const float *beta, int64_t rows, int64_t columns)
 {
     int64_t row = row_of_warp();
     if (row < rows)
-        apply_row(x + row * columns, y + row * columns, gamma, beta, columns, means[row], rstds[row],
-                  threadIdx.x % REMAT_WARP);
+        apply_row<W>(x + row * columns, y + row * columns, gamma, beta, columns, means[row], rstds[row],
+                     threadIdx.x % REMAT_WARP);
 }
 
-__global__ void backward_rows(const float *x, const float *means, const float *rstds, const float *dy, const float *g0,
-                              float *dx, const float *gamma, int64_t rows, int64_t columns)
+template <int W, class T>
+__global__ void backward_rows(const T *x, const float *means, const float *rstds, const T *dy, const T *g0, T *dx,
+                              const float *gamma, int64_t rows, int64_t columns)
 {
-    int64_t row = row_of_warp(), at = row * columns;
-    float sum = 0, moment = 0, mean, rstd;
+    int64_t row = row_of_warp(), at = row * columns, first = threadIdx.x % REMAT_WARP * W;
+    float sum = 0, moment = 0, mean, rstd, v[W], e[W], g[W];
     if (row >= rows)
         return;
     mean = means[row];
     rstd = rstds[row];
-    for (int64_t c = threadIdx.x % REMAT_WARP; c < columns; c += REMAT_WARP) {
-        float e = gamma[c] * dy[at + c];
-        sum += e;
-        moment = remat_fma(e, (x[at + c] - mean) * rstd, moment);
+    for (int64_t c = first; c < columns; c += REMAT_WARP * W) {
+        remat_load<W>(x, at + c, v);
+        remat_load<W>(dy, at + c, e);
+        remat_load<W>(gamma, c, g);
+        for (int k = 0; k < W; k++) {
+            sum += g[k] * e[k];
+            moment = remat_fma(g[k] * e[k], (v[k] - mean) * rstd, moment);
+        }
     }
     sum = sum_of(sum) / (float)columns;
     moment = sum_of(moment) / (float)columns;
-    for (int64_t c = threadIdx.x % REMAT_WARP; c < columns; c += REMAT_WARP) {
-        float e = gamma[c] * dy[at + c], xhat = (x[at + c] - mean) * rstd;
-        float d = rstd * (e - sum - xhat * moment);
-        dx[at + c] = g0 ? d + g0[at + c] : d;
+    for (int64_t c = first; c < columns; c += REMAT_WARP * W) {
+        remat_load<W>(x, at + c, v);
+        remat_load<W>(dy, at + c, e);
+        remat_load<W>(gamma, c, g);
+        for (int k = 0; k < W; k++)
+            v[k] = rstd * (g[k] * e[k] - sum - (v[k] - mean) * rstd * moment);
+        if (g0) {
+            remat_load<W>(g0, at + c, g);
+            for (int k = 0; k < W; k++)
+                v[k] += g[k];
+        }
+        remat_store<W>(dx, at + c, v);
     }
 }
 
-struct terms {
-    const float *x, *means, *rstds, *dy;
+template <class T> struct terms {
+    const T *x, *dy;
+    const float *means, *rstds;
     int64_t columns;
-    __device__ void operator()(int64_t row, int64_t c, float *a, float *b) const
+    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *b) const
     {
-        float g = dy[row * columns + c];
-        *a += g;
-        *b = remat_fma(g, (x[row * columns + c] - means[row]) * rstds[row], *b);
+        float g[W], v[W];
+        remat_load<W>(dy, row * columns + c, g);
+        remat_load<W>(x, row * columns + c, v);
+        for (int k = 0; k < W; k++) {
+            a[k] += g[k];
+            b[k] = remat_fma(g[k], (v[k] - means[row]) * rstds[row], b[k]);
+        }
     }
 };
 
@@ -104,46 +139,62 @@ unsigned blocks_of(int64_t rows)
     return (unsigned)remat_ceil(rows, ROWS_A_BLOCK);
 }
 
-enum remat_status train(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
-                        struct remat_error *err)
+template <int W, class T>
+enum remat_status train_by(const struct remat_device *device, const struct remat_kernel_spec *spec,
+                           const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const struct remat_device *device = (const struct remat_device *)state;
     int64_t rows = remat_tensor_rows(&spec->inputs[0]);
-    REMAT_LAUNCH(train_rows, blocks_of(rows), REMAT_BLOCK, 0, device->stream)
-    ((const float *)args->inputs[0], (float *)args->outputs[0], (float *)args->outputs[1], (float *)args->outputs[2],
+    REMAT_LAUNCH((train_rows<W, T>), blocks_of(rows), REMAT_BLOCK, 0, device->stream)
+    ((const T *)args->inputs[0], (T *)args->outputs[0], (float *)args->outputs[1], (float *)args->outputs[2],
      (const float *)args->cells[0], (const float *)args->cells[1], rows, remat_tensor_columns(&spec->inputs[0]),
      spec->attr.epsilon);
     return remat_launched(err);
 }
 
-enum remat_status apply(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
-                        struct remat_error *err)
+template <int W, class T>
+enum remat_status apply_by(const struct remat_device *device, const struct remat_kernel_spec *spec,
+                           const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const struct remat_device *device = (const struct remat_device *)state;
     int64_t rows = remat_tensor_rows(&spec->inputs[0]);
-    REMAT_LAUNCH(apply_rows, blocks_of(rows), REMAT_BLOCK, 0, device->stream)
-    ((const float *)args->inputs[0], (const float *)args->inputs[1], (const float *)args->inputs[2],
-     (float *)args->outputs[0], (const float *)args->cells[0], (const float *)args->cells[1], rows,
-     remat_tensor_columns(&spec->inputs[0]));
+    REMAT_LAUNCH((apply_rows<W, T>), blocks_of(rows), REMAT_BLOCK, 0, device->stream)
+    ((const T *)args->inputs[0], (const float *)args->inputs[1], (const float *)args->inputs[2], (T *)args->outputs[0],
+     (const float *)args->cells[0], (const float *)args->cells[1], rows, remat_tensor_columns(&spec->inputs[0]));
     return remat_launched(err);
 }
 
 /* The sums come first: dx may lie over what they read. */
-enum remat_status backward(const void *state, const struct remat_kernel_spec *spec,
-                           const struct remat_kernel_args *args, struct remat_error *err)
+template <int W, class T>
+enum remat_status backward_by(const struct remat_device *device, const struct remat_kernel_spec *spec,
+                              const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const struct remat_device *device = (const struct remat_device *)state;
     int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]);
-    const float *x = (const float *)args->inputs[0], *means = (const float *)args->inputs[1],
-                *rstds = (const float *)args->inputs[2], *dy = (const float *)args->inputs[3];
-    struct terms of = {x, means, rstds, dy, columns};
+    const T *x = (const T *)args->inputs[0], *dy = (const T *)args->inputs[3];
+    const float *means = (const float *)args->inputs[1], *rstds = (const float *)args->inputs[2];
+    struct terms<T> of = {
+        x, dy, means, rstds, columns
+    };
     struct sums done = {(float *)args->outputs[1], (float *)args->outputs[2]};
-    REMAT_TRY(remat_column_sums(device, of, done, rows, columns, (float *)args->scratch, err));
-    REMAT_LAUNCH(backward_rows, blocks_of(rows), REMAT_BLOCK, 0, device->stream)
-    (x, means, rstds, dy, spec->attr.accumulate ? (const float *)args->inputs[4] : NULL, (float *)args->outputs[0],
+    REMAT_TRY(remat_column_sums<T>(device, of, done, rows, columns, (float *)args->scratch, err));
+    REMAT_LAUNCH((backward_rows<W, T>), blocks_of(rows), REMAT_BLOCK, 0, device->stream)
+    (x, means, rstds, dy, spec->attr.accumulate ? (const T *)args->inputs[4] : NULL, (T *)args->outputs[0],
      (const float *)args->cells[0], rows, columns);
     return remat_launched(err);
 }
+
+/* Rows of whole vectors, or of single elements. */
+#define BY_WIDTH(name)                                                                                     \
+    template <class T>                                                                                     \
+    enum remat_status name(const void *state, const struct remat_kernel_spec *spec,                        \
+                           const struct remat_kernel_args *args, struct remat_error *err)                  \
+    {                                                                                                      \
+        const struct remat_device *device = (const struct remat_device *)state;                            \
+        enum { W = remat_vector_of<T>::WIDTH };                                                            \
+        return remat_tensor_columns(&spec->inputs[0]) % W == 0 ? name##_by<W, T>(device, spec, args, err)  \
+                                                               : name##_by<1, T>(device, spec, args, err); \
+    }
+BY_WIDTH(train)
+BY_WIDTH(apply)
+BY_WIDTH(backward)
 
 enum remat_status create_sums(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
                               int64_t *scratch_bytes, struct remat_error *err)
@@ -155,9 +206,10 @@ enum remat_status create_sums(struct remat_device *device, const struct remat_ke
 }
 } // namespace
 
-const struct remat_op_impl remat_cuda_layernorm = {REMAT_OP_LAYERNORM,      "kernel", 0,   remat_cuda_supports_f32,
-                                                   remat_cuda_create_plain, train,    NULL};
+const struct remat_op_impl remat_cuda_layernorm = {
+    REMAT_OP_LAYERNORM, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_BY_TYPE(train), NULL};
 const struct remat_op_impl remat_cuda_layernorm_apply = {
-    REMAT_OP_LAYERNORM_APPLY, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, apply, NULL};
+    REMAT_OP_LAYERNORM_APPLY, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain,
+    REMAT_BY_TYPE(apply),     NULL};
 const struct remat_op_impl remat_cuda_layernorm_bwd = {
-    REMAT_OP_LAYERNORM_BWD, "kernel", 0, remat_cuda_supports_f32, create_sums, backward, NULL};
+    REMAT_OP_LAYERNORM_BWD, "kernel", 0, remat_cuda_supports_floats, create_sums, REMAT_BY_TYPE(backward), NULL};

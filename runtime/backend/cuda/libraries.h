@@ -45,11 +45,16 @@ struct remat_cudnn {
 };
 #undef X
 
+struct remat_cuda_attention;
+
 struct remat_cuda_libraries {
     struct remat_cublaslt cublaslt;
     struct remat_cudnn cudnn;
-    cublasLtHandle_t cublaslt_handle; /* NULL: not there */
-    cudnnHandle_t cudnn_handle;       /* NULL: not there */
+    cublasLtHandle_t cublaslt_handle;        /* NULL: not there */
+    cudnnHandle_t cudnn_handle;              /* NULL: not there */
+    struct remat_cuda_attention *attentions; /* graphs that were made, of attention_cudnn.c */
 };
+
+void remat_cuda_attentions_free(struct remat_cuda_libraries *libraries);
 
 #endif

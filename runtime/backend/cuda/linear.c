@@ -15,16 +15,19 @@ struct linear {
 static struct remat_cuda_product product_of(const struct remat_kernel_spec *spec)
 {
     const struct remat_tensor *x = &spec->inputs[0];
-    int64_t rows = remat_tensor_rows(x), columns = remat_tensor_columns(x);
-    switch (spec->op) {
-    case REMAT_OP_LINEAR:
-        return (struct remat_cuda_product){rows, spec->cells[0].dims[0], columns, false, true, false, spec->attr.bias};
-    case REMAT_OP_LINEAR_BWD_DATA:
-        return (struct remat_cuda_product){rows, spec->cells[0].dims[1], columns, false, false, false, false};
-    default:
-        return (struct remat_cuda_product){
-            remat_tensor_columns(&spec->inputs[1]), columns, rows, true, false, false, false};
+    struct remat_cuda_product product = {.rows = remat_tensor_rows(x),
+                                         .columns = remat_tensor_columns(&spec->outputs[0]),
+                                         .inner = remat_tensor_columns(x),
+                                         .from = x->dtype,
+                                         .to = spec->outputs[0].dtype};
+    if (spec->op == REMAT_OP_LINEAR_BWD_WEIGHTS) {
+        product.inner = product.rows;
+        product.rows = remat_tensor_columns(&spec->inputs[1]);
+        product.a_turned = true;
     }
+    product.b_turned = spec->op == REMAT_OP_LINEAR;
+    product.bias = spec->op == REMAT_OP_LINEAR && spec->attr.bias;
+    return product;
 }
 
 enum remat_status remat_cuda_linear_create(const struct remat_cuda_gemm *gemm, struct remat_device *device,
@@ -57,17 +60,18 @@ enum remat_status remat_cuda_linear_run(const void *state, const struct remat_ke
                                         const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct linear *l = state;
-    const float *first = args->inputs[0];
+    const void *first = args->inputs[0];
     if (spec->op == REMAT_OP_LINEAR)
-        return l->gemm->run(l->prepared, first, args->cells[0], spec->attr.bias ? args->cells[1] : NULL,
-                            args->outputs[0], args->scratch, err);
+        return l->gemm->run(l->prepared, first, remat_cuda_weight(spec, args),
+                            spec->attr.bias ? remat_cuda_bias(spec, args) : NULL, args->outputs[0], args->scratch, err);
     if (spec->op == REMAT_OP_LINEAR_BWD_DATA)
-        return l->gemm->run(l->prepared, first, args->cells[0], NULL, args->outputs[0], args->scratch, err);
+        return l->gemm->run(l->prepared, first, remat_cuda_weight(spec, args), NULL, args->outputs[0], args->scratch,
+                            err);
     REMAT_TRY(l->gemm->run(l->prepared, args->inputs[1], first, NULL, args->outputs[0], args->scratch, err));
     if (!spec->attr.bias)
         return REMAT_OK;
-    return remat_cuda_bias_gradient(l->device, args->inputs[1], l->rows, l->columns, args->outputs[1],
-                                    (char *)args->scratch + l->product_bytes, err);
+    return remat_cuda_bias_gradient(l->device, spec->inputs[1].dtype, args->inputs[1], l->rows, l->columns,
+                                    args->outputs[1], (char *)args->scratch + l->product_bytes, err);
 }
 
 void remat_cuda_linear_destroy(void *state)
@@ -83,9 +87,9 @@ static enum remat_status create(struct remat_device *device, const struct remat_
     return remat_cuda_linear_create(&remat_cuda_gemm_plain, device, spec, state, scratch_bytes, err);
 }
 
-#define PLAIN(op_id)                                                                                         \
-    {                                                                                                        \
-        op_id, "tiles", 0, remat_cuda_supports_f32, create, remat_cuda_linear_run, remat_cuda_linear_destroy \
+#define PLAIN(op_id)                                                                                            \
+    {                                                                                                           \
+        op_id, "tiles", 0, remat_cuda_supports_floats, create, remat_cuda_linear_run, remat_cuda_linear_destroy \
     }
 const struct remat_op_impl remat_cuda_linear_plain = PLAIN(REMAT_OP_LINEAR);
 const struct remat_op_impl remat_cuda_linear_bwd_data_plain = PLAIN(REMAT_OP_LINEAR_BWD_DATA);

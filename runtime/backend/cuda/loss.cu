@@ -47,26 +47,29 @@ __device__ void store_row(double *results, float loss, bool counted, bool right)
     results[2] = counted && right ? 1.0 : 0.0;
 }
 
-__global__ void rows_loss(struct remat_cuda_loss_rows l)
+/* X: of logits, D: of their gradient. */
+template <class X, class D> __global__ void rows_loss(struct remat_cuda_loss_rows l)
 {
     __shared__ unsigned long long ranks[REMAT_BLOCK / REMAT_WARP];
     __shared__ float room[REMAT_BLOCK / REMAT_WARP];
-    const float *row = l.logits + (int64_t)blockIdx.x * l.classes;
+    const X *row = (const X *)l.logits + (int64_t)blockIdx.x * l.pitch;
+    D *gradient = (D *)l.dlogits + (int64_t)blockIdx.x * l.pitch;
     double *results = (double *)l.scratch + (int64_t)blockIdx.x * ROW_RESULTS;
     int32_t label = l.labels[blockIdx.x];
     bool counted = label >= 0, known = label < l.classes;
-    float at_label = counted && known ? row[label] : nanf(""), sum = 0, total = 0, largest, loss, factor, share;
+    float at_label = counted && known ? remat_float(row[label]) : nanf(""), sum = 0, total = 0, largest, loss, factor,
+          share;
     unsigned long long best = 0;
     for (int64_t v = threadIdx.x; v < l.classes; v += REMAT_BLOCK) {
-        unsigned long long rank = rank_of(row[v], v);
+        unsigned long long rank = rank_of(remat_float(row[v]), v);
         best = rank > best ? rank : best;
-        total += row[v];
+        total += remat_float(row[v]);
     }
     best = remat_over_block(best, take_higher(), ranks);
     total = remat_over_block(total, remat_take_sum(), room);
     largest = value_of(best);
     for (int64_t v = threadIdx.x; v < l.classes; v += REMAT_BLOCK)
-        sum += remat_exp(row[v] - largest);
+        sum += remat_exp(remat_float(row[v]) - largest);
     sum = remat_over_block(sum, remat_take_sum(), room);
     loss = largest + logf(sum);
     loss = (1.0f - l.smoothing) * (loss - at_label) + l.smoothing * (loss - total / (float)l.classes);
@@ -76,8 +79,8 @@ __global__ void rows_loss(struct remat_cuda_loss_rows l)
     factor = counted ? l.record->loss_scale / (float)l.mean_over : 0.0f;
     share = l.smoothing / (float)l.classes;
     for (int64_t v = threadIdx.x; v < l.classes; v += REMAT_BLOCK) {
-        float p = remat_exp(row[v] - largest) / sum - share - (v == label ? 1.0f - l.smoothing : 0.0f);
-        l.dlogits[(int64_t)blockIdx.x * l.classes + v] = counted ? p * factor : 0.0f;
+        float p = remat_exp(remat_float(row[v]) - largest) / sum - share - (v == label ? 1.0f - l.smoothing : 0.0f);
+        remat_put(&gradient[v], counted ? p * factor : 0.0f);
     }
 }
 
@@ -100,11 +103,12 @@ enum remat_status run(const void *state, const struct remat_kernel_spec *spec, c
     bool training = spec->op == REMAT_OP_LOSS;
     struct remat_cuda_loss_rows loss = {};
     loss.rows = loss.mean_over = remat_tensor_rows(&spec->inputs[0]);
-    loss.classes = remat_tensor_columns(&spec->inputs[0]);
+    loss.classes = loss.pitch = remat_tensor_columns(&spec->inputs[0]);
     loss.smoothing = training ? spec->attr.smoothing : 0.0f;
-    loss.logits = (const float *)args->inputs[0];
+    loss.type = loss.gradient_type = spec->inputs[0].dtype;
+    loss.logits = args->inputs[0];
     loss.labels = (const int32_t *)args->inputs[1];
-    loss.dlogits = training ? (float *)args->outputs[0] : NULL;
+    loss.dlogits = training ? args->outputs[0] : NULL;
     loss.metrics = (double *)args->cells[0];
     loss.record = args->record;
     loss.scratch = args->scratch;
@@ -129,12 +133,18 @@ int64_t remat_cuda_loss_scratch_bytes(int64_t rows)
 enum remat_status remat_cuda_loss_run(const struct remat_device *device, const struct remat_cuda_loss_rows *loss,
                                       struct remat_error *err)
 {
-    REMAT_LAUNCH(rows_loss, (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+    if (loss->type == REMAT_BF16)
+        REMAT_LAUNCH((rows_loss<remat_bf16, remat_bf16>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+    else if (loss->gradient_type == REMAT_BF16)
+        REMAT_LAUNCH((rows_loss<float, remat_bf16>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+    else
+        REMAT_LAUNCH((rows_loss<float, float>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
     REMAT_LAUNCH(add_metrics, 1, REMAT_BLOCK, 0, device->stream)
     ((const double *)loss->scratch, loss->rows, loss->metrics);
     return remat_launched(err);
 }
 
-const struct remat_op_impl remat_cuda_loss = {REMAT_OP_LOSS, "kernel", 0, remat_cuda_supports_f32, create, run, NULL};
+const struct remat_op_impl remat_cuda_loss = {REMAT_OP_LOSS, "kernel", 0,   remat_cuda_supports_floats,
+                                              create,        run,      NULL};
 const struct remat_op_impl remat_cuda_loss_eval = {
-    REMAT_OP_LOSS_EVAL, "kernel", 0, remat_cuda_supports_f32, create, run, NULL};
+    REMAT_OP_LOSS_EVAL, "kernel", 0, remat_cuda_supports_floats, create, run, NULL};

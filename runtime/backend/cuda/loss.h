@@ -5,13 +5,14 @@
 #include "runtime/backend/cuda/cuda.h"
 
 struct remat_cuda_loss_rows {
-    int64_t rows, classes;
-    int64_t mean_over; /* rows of the whole batch: gradients are scaled by loss_scale / mean_over */
+    int64_t rows, classes, pitch; /* elements from row to row of logits and of dlogits */
+    int64_t mean_over;            /* rows of the whole batch: gradients are scaled by loss_scale / mean_over */
     float smoothing;
-    const float *logits;   /* [rows, classes] */
-    const int32_t *labels; /* [rows] */
-    float *dlogits;        /* may be the logits; NULL: metrics alone */
-    double *metrics;       /* [4], added to */
+    enum remat_dtype type, gradient_type; /* of logits and of dlogits: f32, bf16, or from f32 to bf16 */
+    const void *logits;                   /* [rows, classes] */
+    const int32_t *labels;                /* [rows] */
+    void *dlogits;                        /* may be the logits if of one type; NULL: metrics alone */
+    double *metrics;                      /* [4], added to */
     const struct remat_step_record *record;
     void *scratch;
 };

@@ -9,7 +9,7 @@ struct window {
     int rows, columns, stride[2], pad[2];
 };
 
-__global__ void max_windows(struct window d, const float *x, float *y, uint8_t *places, int64_t count)
+template <class T> __global__ void max_windows(struct window d, const T *x, T *y, uint8_t *places, int64_t count)
 {
     for (int64_t o = remat_thread(); o < count; o += remat_threads()) {
         int64_t c = o % d.channels, pixel = o / d.channels, n = pixel / (d.out_height * d.out_width);
@@ -23,18 +23,19 @@ __global__ void max_windows(struct window d, const float *x, float *y, uint8_t *
                 float v;
                 if (h < 0 || h >= d.height || w < 0 || w >= d.width)
                     continue;
-                v = x[((n * d.height + h) * d.width + w) * d.channels + c];
+                v = remat_float(x[((n * d.height + h) * d.width + w) * d.channels + c]);
                 if (place < 0 || v > best) {
                     best = v;
                     place = r * d.columns + s;
                 }
             }
-        y[o] = best;
+        remat_put(&y[o], best);
         places[o] = (uint8_t)place;
     }
 }
 
-__global__ void max_gradients(struct window d, const float *dy, const uint8_t *places, float *dx, int64_t count)
+template <class T>
+__global__ void max_gradients(struct window d, const T *dy, const uint8_t *places, T *dx, int64_t count)
 {
     for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
         int64_t c = i % d.channels, pixel = i / d.channels, n = pixel / (d.height * d.width);
@@ -47,28 +48,28 @@ __global__ void max_gradients(struct window d, const float *dy, const uint8_t *p
                     q >= d.out_width)
                     continue;
                 o = ((n * d.out_height + p) * d.out_width + q) * d.channels + c;
-                sum += places[o] == r * d.columns + s ? dy[o] : 0.0f;
+                sum += places[o] == r * d.columns + s ? remat_float(dy[o]) : 0.0f;
             }
-        dx[i] = sum;
+        remat_put(&dx[i], sum);
     }
 }
 
 /* One thread a channel of an image. */
-__global__ void means(const float *x, float *y, int64_t pixels, int64_t channels, int64_t count)
+template <class T> __global__ void means(const T *x, T *y, int64_t pixels, int64_t channels, int64_t count)
 {
     for (int64_t o = remat_thread(); o < count; o += remat_threads()) {
-        const float *from = x + o / channels * pixels * channels + o % channels;
+        const T *from = x + o / channels * pixels * channels + o % channels;
         float sum = 0;
         for (int64_t i = 0; i < pixels; i++)
-            sum += from[i * channels];
-        y[o] = sum / (float)pixels;
+            sum += remat_float(from[i * channels]);
+        remat_put(&y[o], sum / (float)pixels);
     }
 }
 
-__global__ void mean_gradients(const float *dy, float *dx, int64_t pixels, int64_t channels, int64_t count)
+template <class T> __global__ void mean_gradients(const T *dy, T *dx, int64_t pixels, int64_t channels, int64_t count)
 {
     for (int64_t i = remat_thread(); i < count; i += remat_threads())
-        dx[i] = dy[i / channels / pixels * channels + i % channels] / (float)pixels;
+        remat_put(&dx[i], remat_float(dy[i / channels / pixels * channels + i % channels]) / (float)pixels);
 }
 
 struct window window_of(const struct remat_op_attr *attr, const struct remat_tensor *x, const struct remat_tensor *y)
@@ -85,56 +86,62 @@ struct window window_of(const struct remat_op_attr *attr, const struct remat_ten
     return d;
 }
 
+template <class T>
 enum remat_status maxpool(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                           struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->outputs[0]);
-    REMAT_LAUNCH(max_windows, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (window_of(&spec->attr, &spec->inputs[0], &spec->outputs[0]), (const float *)args->inputs[0],
-     (float *)args->outputs[0], (uint8_t *)args->outputs[1], count);
+    REMAT_LAUNCH(max_windows<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (window_of(&spec->attr, &spec->inputs[0], &spec->outputs[0]), (const T *)args->inputs[0], (T *)args->outputs[0],
+     (uint8_t *)args->outputs[1], count);
     return remat_launched(err);
 }
 
+template <class T>
 enum remat_status maxpool_bwd(const void *state, const struct remat_kernel_spec *spec,
                               const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->outputs[0]);
-    REMAT_LAUNCH(max_gradients, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (window_of(&spec->attr, &spec->outputs[0], &spec->inputs[0]), (const float *)args->inputs[0],
-     (const uint8_t *)args->inputs[1], (float *)args->outputs[0], count);
+    REMAT_LAUNCH(max_gradients<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (window_of(&spec->attr, &spec->outputs[0], &spec->inputs[0]), (const T *)args->inputs[0],
+     (const uint8_t *)args->inputs[1], (T *)args->outputs[0], count);
     return remat_launched(err);
 }
 
+template <class T>
 enum remat_status avgpool(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                           struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     const struct remat_tensor *x = &spec->inputs[0];
     int64_t count = remat_tensor_elements(&spec->outputs[0]);
-    REMAT_LAUNCH(means, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    ((const float *)args->inputs[0], (float *)args->outputs[0], x->dims[1] * x->dims[2], x->dims[3], count);
+    REMAT_LAUNCH(means<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    ((const T *)args->inputs[0], (T *)args->outputs[0], x->dims[1] * x->dims[2], x->dims[3], count);
     return remat_launched(err);
 }
 
+template <class T>
 enum remat_status avgpool_bwd(const void *state, const struct remat_kernel_spec *spec,
                               const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     const struct remat_tensor *x = &spec->outputs[0];
     int64_t count = remat_tensor_elements(x);
-    REMAT_LAUNCH(mean_gradients, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    ((const float *)args->inputs[0], (float *)args->outputs[0], x->dims[1] * x->dims[2], x->dims[3], count);
+    REMAT_LAUNCH(mean_gradients<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    ((const T *)args->inputs[0], (T *)args->outputs[0], x->dims[1] * x->dims[2], x->dims[3], count);
     return remat_launched(err);
 }
 } // namespace
 
-const struct remat_op_impl remat_cuda_maxpool = {REMAT_OP_MAXPOOL,        "kernel", 0,   remat_cuda_supports_f32,
-                                                 remat_cuda_create_plain, maxpool,  NULL};
-const struct remat_op_impl remat_cuda_maxpool_bwd = {REMAT_OP_MAXPOOL_BWD,    "kernel",    0,   remat_cuda_supports_f32,
-                                                     remat_cuda_create_plain, maxpool_bwd, NULL};
-const struct remat_op_impl remat_cuda_avgpool = {REMAT_OP_AVGPOOL,        "kernel", 0,   remat_cuda_supports_f32,
-                                                 remat_cuda_create_plain, avgpool,  NULL};
-const struct remat_op_impl remat_cuda_avgpool_bwd = {REMAT_OP_AVGPOOL_BWD,    "kernel",    0,   remat_cuda_supports_f32,
-                                                     remat_cuda_create_plain, avgpool_bwd, NULL};
+const struct remat_op_impl remat_cuda_maxpool = {
+    REMAT_OP_MAXPOOL, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_BY_TYPE(maxpool), NULL};
+const struct remat_op_impl remat_cuda_maxpool_bwd = {
+    REMAT_OP_MAXPOOL_BWD,       "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain,
+    REMAT_BY_TYPE(maxpool_bwd), NULL};
+const struct remat_op_impl remat_cuda_avgpool = {
+    REMAT_OP_AVGPOOL, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_BY_TYPE(avgpool), NULL};
+const struct remat_op_impl remat_cuda_avgpool_bwd = {
+    REMAT_OP_AVGPOOL_BWD,       "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain,
+    REMAT_BY_TYPE(avgpool_bwd), NULL};

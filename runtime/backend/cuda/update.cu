@@ -1,14 +1,15 @@
-/* Gradient sums, norms and the optimizers; formulas in optimizer.h. What varies from step to step is read from the
- * record in device memory, once a block. */
+/* Gradient sums, norms and the optimizers, on gradients of any type and f32 for the rest; formulas in optimizer.h. What
+ * varies from step to step is read from the record in device memory, once a block. */
 #include "runtime/backend/cuda/launch.h"
 
 namespace
 {
-__global__ void accumulate(const struct remat_step_record *record, const float *gradient, float *sum, int64_t count)
+template <class T>
+__global__ void accumulate(const struct remat_step_record *record, const T *gradient, float *sum, int64_t count)
 {
     bool first = record->micro == 0;
     for (int64_t i = remat_thread(); i < count; i += remat_threads())
-        sum[i] = first ? gradient[i] : sum[i] + gradient[i];
+        sum[i] = first ? remat_float(gradient[i]) : sum[i] + remat_float(gradient[i]);
 }
 
 __global__ void square_parts(const float *gradient, double *parts, int64_t count)
@@ -33,27 +34,29 @@ __global__ void add_parts(const double *parts, int count, double *norm)
         norm[0] += sum;
 }
 
+template <class T>
 __global__ void sgd(struct remat_op_attr attr, const struct remat_step_record *record, const double *norm,
-                    const float *gradient, float *w, float *momentum, int64_t count)
+                    const T *gradient, float *w, float *momentum, int64_t count)
 {
     __shared__ struct remat_sgd_f32 factors;
     if (threadIdx.x == 0)
         factors = remat_sgd_make_f32(&attr, record, norm);
     __syncthreads();
     for (int64_t i = remat_thread(); i < count; i += remat_threads())
-        w[i] = momentum ? remat_sgd_momentum_f32(&factors, gradient[i], w[i], &momentum[i])
-                        : remat_sgd_plain_f32(&factors, gradient[i], w[i]);
+        w[i] = momentum ? remat_sgd_momentum_f32(&factors, remat_float(gradient[i]), w[i], &momentum[i])
+                        : remat_sgd_plain_f32(&factors, remat_float(gradient[i]), w[i]);
 }
 
+template <class T>
 __global__ void adamw(struct remat_op_attr attr, const struct remat_step_record *record, const double *norm,
-                      const float *gradient, float *w, float *m, float *v, int64_t count)
+                      const T *gradient, float *w, float *m, float *v, int64_t count)
 {
     __shared__ struct remat_adamw_f32 factors;
     if (threadIdx.x == 0)
         factors = remat_adamw_make_f32(&attr, record, norm);
     __syncthreads();
     for (int64_t i = remat_thread(); i < count; i += remat_threads())
-        w[i] = remat_adamw_f32(&factors, gradient[i], w[i], &m[i], &v[i]);
+        w[i] = remat_adamw_f32(&factors, remat_float(gradient[i]), w[i], &m[i], &v[i]);
 }
 
 unsigned few_blocks(int64_t count)
@@ -62,13 +65,14 @@ unsigned few_blocks(int64_t count)
     return blocks > 1024 ? 1024 : blocks;
 }
 
+template <class T>
 enum remat_status run_accumulate(const void *state, const struct remat_kernel_spec *spec,
                                  const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->inputs[0]);
-    REMAT_LAUNCH(accumulate, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (args->record, (const float *)args->inputs[0], (float *)args->cells[0], count);
+    REMAT_LAUNCH(accumulate<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (args->record, (const T *)args->inputs[0], (float *)args->cells[0], count);
     return remat_launched(err);
 }
 
@@ -104,13 +108,14 @@ enum remat_status run_reset(const void *state, const struct remat_kernel_spec *s
 }
 
 /* The gradient is input 0 or, with grad_in_cell, cell `next`, followed by the norm. */
-const float *gradient_of(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int next,
-                         const double **norm)
+const void *gradient_of(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int next,
+                        const double **norm)
 {
     *norm = spec->attr.grad_in_cell ? (const double *)args->cells[next + 1] : NULL;
-    return (const float *)(spec->attr.grad_in_cell ? args->cells[next] : args->inputs[0]);
+    return spec->attr.grad_in_cell ? args->cells[next] : args->inputs[0];
 }
 
+template <class T>
 enum remat_status run_sgd(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                           struct remat_error *err)
 {
@@ -118,21 +123,22 @@ enum remat_status run_sgd(const void *state, const struct remat_kernel_spec *spe
     int64_t count = remat_tensor_elements(&spec->cells[0]);
     bool momentum = spec->attr.momentum != 0;
     const double *norm;
-    const float *gradient = gradient_of(spec, args, momentum ? 2 : 1, &norm);
-    REMAT_LAUNCH(sgd, remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    const T *gradient = (const T *)gradient_of(spec, args, momentum ? 2 : 1, &norm);
+    REMAT_LAUNCH(sgd<T>, remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
     (spec->attr, args->record, norm, gradient, (float *)args->cells[0], momentum ? (float *)args->cells[1] : NULL,
      count);
     return remat_launched(err);
 }
 
+template <class T>
 enum remat_status run_adamw(const void *state, const struct remat_kernel_spec *spec,
                             const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
     int64_t count = remat_tensor_elements(&spec->cells[0]);
     const double *norm;
-    const float *gradient = gradient_of(spec, args, 3, &norm);
-    REMAT_LAUNCH(adamw, remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    const T *gradient = (const T *)gradient_of(spec, args, 3, &norm);
+    REMAT_LAUNCH(adamw<T>, remat_grid(count, 4 * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
     (spec->attr, args->record, norm, gradient, (float *)args->cells[0], (float *)args->cells[1],
      (float *)args->cells[2], count);
     return remat_launched(err);
@@ -140,12 +146,13 @@ enum remat_status run_adamw(const void *state, const struct remat_kernel_spec *s
 } // namespace
 
 const struct remat_op_impl remat_cuda_accumulate = {
-    REMAT_OP_ACCUMULATE, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, run_accumulate, NULL};
+    REMAT_OP_ACCUMULATE,           "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain,
+    REMAT_BY_TYPE(run_accumulate), NULL};
 const struct remat_op_impl remat_cuda_square_norm = {
-    REMAT_OP_SQUARE_NORM, "kernel", 0, remat_cuda_supports_f32, create_square_norm, run_square_norm, NULL};
-const struct remat_op_impl remat_cuda_reset = {REMAT_OP_RESET,          "memset",  0,   remat_cuda_supports_f32,
+    REMAT_OP_SQUARE_NORM, "kernel", 0, remat_cuda_supports_floats, create_square_norm, run_square_norm, NULL};
+const struct remat_op_impl remat_cuda_reset = {REMAT_OP_RESET,          "memset",  0,   remat_cuda_supports_floats,
                                                remat_cuda_create_plain, run_reset, NULL};
 const struct remat_op_impl remat_cuda_sgd = {
-    REMAT_OP_SGD, "kernel", 0, remat_cuda_supports_f32, remat_cuda_create_plain, run_sgd, NULL};
-const struct remat_op_impl remat_cuda_adamw = {REMAT_OP_ADAMW,          "kernel",  0,   remat_cuda_supports_f32,
-                                               remat_cuda_create_plain, run_adamw, NULL};
+    REMAT_OP_SGD, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_BY_TYPE(run_sgd), NULL};
+const struct remat_op_impl remat_cuda_adamw = {
+    REMAT_OP_ADAMW, "kernel", 0, remat_cuda_supports_floats, remat_cuda_create_plain, REMAT_BY_TYPE(run_adamw), NULL};
