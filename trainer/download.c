@@ -8,7 +8,9 @@
 #include "trainer/unpack.h"
 
 #include <curl/curl.h>
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +18,7 @@
 
 const char remat_cifar10_url[] = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
 const char remat_cifar10_md5[] = "c32a1d4ab5d03f1284b67883e8d87530";
-static const char data_folder[] = "cifar-10-batches-bin";
+static const char data_folder[] = "cifar-10-batches-bin", temporary_prefix[] = ".tmp-download-";
 enum { DEFAULT_STALL_SECONDS = 30, CONNECT_SECONDS = 30, ARCHIVE_LIMIT_BYTES = 1 << 29, MAX_REDIRECTS = 5 };
 
 struct transfer {
@@ -173,12 +175,37 @@ static enum remat_status fetch_and_place(const char *folder, const char *tempora
     return status;
 }
 
+/* Deletes what downloads left here whose process was killed; best effort. */
+static void delete_leftovers(const char *folder)
+{
+    const size_t prefix = sizeof temporary_prefix - 1;
+    const struct dirent *entry;
+    DIR *stream = opendir(folder);
+    while (stream && (entry = readdir(stream))) {
+        struct remat_error ignored;
+        char *temporary, *unpacked = NULL, *end;
+        long process = strtol(entry->d_name + (strlen(entry->d_name) > prefix ? prefix : 0), &end, 10);
+        if (strncmp(entry->d_name, temporary_prefix, prefix) != 0 || *end || process <= 0 ||
+            kill((pid_t)process, 0) == 0 || errno != ESRCH)
+            continue;
+        if (remat_format_path(&temporary, &ignored, "%s/%s", folder, entry->d_name) != REMAT_OK)
+            continue;
+        if (remat_format_path(&unpacked, &ignored, "%s/%s", temporary, data_folder) == REMAT_OK)
+            remat_folder_delete(unpacked);
+        remat_folder_delete(temporary);
+        free(unpacked);
+        free(temporary);
+    }
+    if (stream)
+        closedir(stream);
+}
+
 static enum remat_status download(const char *folder, const struct remat_download_options *options,
                                   struct remat_error *err)
 {
     char *temporary = NULL, *archive = NULL, *unpacked = NULL;
     enum remat_status status;
-    REMAT_TRY_GOTO(remat_format_path(&temporary, err, "%s/.tmp-download-%ld", folder, (long)getpid()), done);
+    REMAT_TRY_GOTO(remat_format_path(&temporary, err, "%s/%s%ld", folder, temporary_prefix, (long)getpid()), done);
     REMAT_TRY_GOTO(remat_format_path(&archive, err, "%s/archive.tar.gz", temporary), done);
     REMAT_TRY_GOTO(remat_format_path(&unpacked, err, "%s/%s", temporary, data_folder), done);
     status = fetch_and_place(folder, temporary, archive, unpacked, options, err);
@@ -204,5 +231,6 @@ enum remat_status remat_download_cifar10(const char *folder, const struct remat_
     if (*already)
         return REMAT_OK;
     REMAT_TRY(remat_make_folders(folder, err));
+    delete_leftovers(folder);
     return download(folder, &filled, err);
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FILE_BYTES = 30730000, ARCHIVE_ROOM = 1 << 22 };
@@ -240,6 +241,39 @@ static void the_good_archive_is_placed_once(void **state)
     test_remove_folder(parent);
 }
 
+static void make_leftover(const char *folder, long process)
+{
+    char path[3 * TEST_PATH_BYTES];
+    FILE *file;
+    snprintf(path, sizeof path, "%s/.tmp-download-%ld", folder, process);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/.tmp-download-%ld/cifar-10-batches-bin", folder, process);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/.tmp-download-%ld/archive.tar.gz", folder, process);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+/* What a killed download left goes; that of a running one stays. */
+static void leftovers_are_deleted(void **state)
+{
+    char folder[TEST_PATH_BYTES];
+    struct remat_error err;
+    bool already;
+    pid_t dead = fork();
+    (void)state;
+    if (dead == 0)
+        _exit(0);
+    assert_int_equal(waitpid(dead, NULL, 0), dead);
+    test_make_folder(folder);
+    make_leftover(folder, dead);
+    make_leftover(folder, getppid());
+    CHECK_OK(download(folder, "/good", server.good_md5, &already, &err), err);
+    assert_int_equal(entries_in(folder), 2);
+    test_remove_folder(folder);
+}
+
 static void failures_are_told_and_place_nothing(void **state)
 {
     static const struct {
@@ -328,11 +362,9 @@ static void what_is_no_archive_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_good_archive_is_placed_once),
-        cmocka_unit_test(failures_are_told_and_place_nothing),
-        cmocka_unit_test(no_server_is_told),
-        cmocka_unit_test(what_is_no_archive_is_refused),
-        cmocka_unit_test(archives_with_other_things_are_refused),
+        cmocka_unit_test(the_good_archive_is_placed_once),     cmocka_unit_test(leftovers_are_deleted),
+        cmocka_unit_test(failures_are_told_and_place_nothing), cmocka_unit_test(no_server_is_told),
+        cmocka_unit_test(what_is_no_archive_is_refused),       cmocka_unit_test(archives_with_other_things_are_refused),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
