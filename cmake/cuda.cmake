@@ -6,7 +6,7 @@ set(cuda_kernels add attention batchnorm bias conv_plain dropout embedding feed 
 list(TRANSFORM cuda_kernels PREPEND ${cuda_folder}/ OUTPUT_VARIABLE cuda_kernels)
 list(TRANSFORM cuda_kernels APPEND .cu OUTPUT_VARIABLE cuda_kernels)
 set(cuda_common ${cuda_folder}/cuda.c ${cuda_folder}/device.c ${cuda_folder}/nvml.c
-                ${cuda_folder}/search.c ${cuda_folder}/linear.c ${cuda_folder}/classifier.c
+                ${cuda_folder}/library_search.c ${cuda_folder}/linear.c ${cuda_folder}/classifier.c
                 ${CMAKE_SOURCE_DIR}/runtime/backend/op_table.c)
 foreach(file base/status base/memory base/size base/hash graph/op graph/op_attr graph/tensor)
     list(APPEND cuda_common ${CMAKE_SOURCE_DIR}/core/${file}.c)

@@ -44,9 +44,8 @@ static void add_task(struct remat_task_graph *graph, struct remat_task task, boo
 }
 
 /* A normalisation whose scale is updated before a recomputation could happen. */
-static void build(struct remat_task_graph *graph)
+static void add_operands(struct remat_task_graph *graph)
 {
-    remat_task_graph_init(graph);
     add_value(graph, 100, REMAT_ACTIVATION, "x");
     add_value(graph, 100, REMAT_ACTIVATION, "y");
     add_value(graph, 0, REMAT_STATISTIC, "mean");
@@ -61,6 +60,10 @@ static void build(struct remat_task_graph *graph)
     add_cell(graph, 0, REMAT_PARAMETER, "beta");
     add_cell(graph, 0, REMAT_RUNNING_STATISTIC, "running_mean");
     add_cell(graph, 0, REMAT_RUNNING_STATISTIC, "running_var");
+}
+
+static void add_forward(struct remat_task_graph *graph)
+{
     add_task(graph,
              (struct remat_task){.name = "feed",
                                  .op = REMAT_OP_FEED,
@@ -85,6 +88,10 @@ static void build(struct remat_task_graph *graph)
         (struct remat_task){
             .name = "relu", .op = REMAT_OP_RELU, .inputs_count = 1, .inputs = {Y}, .outputs_count = 1, .outputs = {DY}},
         false);
+}
+
+static void add_backward(struct remat_task_graph *graph)
+{
     add_task(graph,
              (struct remat_task){.name = "norm_bwd",
                                  .op = REMAT_OP_BATCHNORM_BWD,
@@ -125,6 +132,14 @@ static void build(struct remat_task_graph *graph)
                                  .cells_count = 2,
                                  .cells = {{GAMMA, 7, false}, {BETA, 7, false}}},
              true);
+}
+
+static void build(struct remat_task_graph *graph)
+{
+    remat_task_graph_init(graph);
+    add_operands(graph);
+    add_forward(graph);
+    add_backward(graph);
 }
 
 static void finish(struct remat_task_graph *graph)

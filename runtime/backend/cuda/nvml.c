@@ -1,7 +1,7 @@
 #include "runtime/backend/cuda/nvml.h"
 
 #include "core/base/memory.h"
-#include "runtime/backend/cuda/search.h"
+#include "runtime/backend/cuda/library_search.h"
 
 #include <stdio.h>
 #include <stdlib.h>

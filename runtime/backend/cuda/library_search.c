@@ -1,4 +1,4 @@
-#include "runtime/backend/cuda/search.h"
+#include "runtime/backend/cuda/library_search.h"
 
 #include <dlfcn.h>
 #include <glob.h>

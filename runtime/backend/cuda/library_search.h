@@ -1,8 +1,8 @@
 /* Where NVIDIA's libraries are looked for, in this order: the folders of REMAT_CUDA_LIBRARY_PATH; where the system's
  * loader finds them; CUDA_HOME/lib64 and /usr/local/cuda/lib64; the folders nvidia/<package>/lib of Python's
  * site-packages (those of VIRTUAL_ENV, of the python3 on PATH's prefix, and of the system). */
-#ifndef REMAT_RUNTIME_BACKEND_CUDA_SEARCH_H
-#define REMAT_RUNTIME_BACKEND_CUDA_SEARCH_H
+#ifndef REMAT_RUNTIME_BACKEND_CUDA_LIBRARY_SEARCH_H
+#define REMAT_RUNTIME_BACKEND_CUDA_LIBRARY_SEARCH_H
 
 #include <stdbool.h>
 
