@@ -33,7 +33,8 @@ enum { REPORT_MAX_PLANS = 3 };
 /* Which plans show the run best: keep-all, the middle and the smallest budget of a sweep; best and largest batch; that
  * of a training. Returns their number. */
 int32_t report_choose_plans(struct report_data *data, struct report_plan_file out[REPORT_MAX_PLANS]);
-/* Memory over a step, one panel a plan; and an arena map a plan. A plan that cannot be read leaves a note. */
+/* Memory over a step, one panel a plan; what each keeps and makes again; and an arena map each. A plan that cannot be
+ * read leaves a note. */
 REMAT_MUST_CHECK report_chart_maker report_charts_of_plans;
 
 /* Everything down to the table of facts, and the tables below the charts. */

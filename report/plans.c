@@ -109,6 +109,8 @@ enum remat_status report_charts_of_plans(struct report_page *page, struct remat_
     if (count > 0)
         status = report_chart_memory(page, plans, count, err);
     for (int32_t i = 0; i < count && status == REMAT_OK; i++)
+        status = report_chart_blocks(page, &plans[i], err);
+    for (int32_t i = 0; i < count && status == REMAT_OK; i++)
         status = report_chart_arena(page, &plans[i], err);
     for (int32_t i = 0; i < count; i++)
         report_timeline_free(&plans[i].timeline);

@@ -161,14 +161,24 @@ static void write_counts(const struct remat_explain *explain)
             remat_explain_bytes(in_place_bytes).text);
 }
 
-static enum remat_status explain_all(struct remat_explain *explain, const struct remat_explain_options *options,
-                                     struct remat_error *err)
+static enum remat_status write_blocks(const struct remat_explain *explain, struct remat_error *err)
 {
-    REMAT_TRY(note_all(explain, err));
+    struct remat_plan_block *rows;
+    int32_t count;
+    enum remat_status status = remat_explain_count_blocks(explain, &rows, &count, err);
+    if (status == REMAT_OK)
+        remat_explain_blocks(explain, rows, count);
+    free(rows);
+    return status;
+}
+
+static enum remat_status write_all(const struct remat_explain *explain, const struct remat_explain_options *options,
+                                   struct remat_error *err)
+{
     write_memory(explain);
     write_time(explain);
     write_counts(explain);
-    REMAT_TRY(remat_explain_blocks(explain, err));
+    REMAT_TRY(write_blocks(explain, err));
     REMAT_TRY(remat_explain_peak(explain, err));
     if (options && options->instructions)
         remat_explain_instructions(explain);
@@ -177,17 +187,39 @@ static enum remat_status explain_all(struct remat_explain *explain, const struct
     return REMAT_OK;
 }
 
+static void free_notes(struct remat_explain *explain)
+{
+    free(explain->made);
+    free(explain->last_read);
+    free(explain->first_made);
+    free(explain->first_run);
+    free(explain->live_bytes);
+}
+
 enum remat_status remat_plan_explain(const struct remat_task_graph *graph, const struct remat_plan *plan,
                                      const struct remat_explain_options *options, FILE *stream, struct remat_error *err)
 {
     struct remat_explain explain = {.graph = graph, .plan = plan, .stream = stream};
     enum remat_status status;
     REMAT_TRY(remat_plan_verify(graph, plan, err));
-    status = explain_all(&explain, options, err);
-    free(explain.made);
-    free(explain.last_read);
-    free(explain.first_made);
-    free(explain.first_run);
-    free(explain.live_bytes);
+    status = note_all(&explain, err);
+    if (status == REMAT_OK)
+        status = write_all(&explain, options, err);
+    free_notes(&explain);
+    return status;
+}
+
+enum remat_status remat_plan_blocks(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                                    struct remat_plan_block **out, int32_t *count, struct remat_error *err)
+{
+    struct remat_explain explain = {.graph = graph, .plan = plan};
+    enum remat_status status;
+    *out = NULL;
+    *count = 0;
+    REMAT_TRY(remat_plan_verify(graph, plan, err));
+    status = note_all(&explain, err);
+    if (status == REMAT_OK)
+        status = remat_explain_count_blocks(&explain, out, count, err);
+    free_notes(&explain);
     return status;
 }

@@ -27,7 +27,11 @@ int64_t remat_explain_cost_ns(const struct remat_explain *explain, int32_t at);
 /* The input that output j of an instruction overwrites, or -1. */
 int32_t remat_explain_overwrites(const struct remat_explain *explain, int32_t at, int32_t output);
 
-REMAT_MUST_CHECK enum remat_status remat_explain_blocks(const struct remat_explain *explain, struct remat_error *err);
+/* The rows of remat_plan_blocks(). */
+REMAT_MUST_CHECK enum remat_status remat_explain_count_blocks(const struct remat_explain *explain,
+                                                              struct remat_plan_block **out, int32_t *count,
+                                                              struct remat_error *err);
+void remat_explain_blocks(const struct remat_explain *explain, const struct remat_plan_block *rows, int32_t count);
 REMAT_MUST_CHECK enum remat_status remat_explain_peak(const struct remat_explain *explain, struct remat_error *err);
 void remat_explain_instructions(const struct remat_explain *explain);
 

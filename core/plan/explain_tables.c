@@ -9,13 +9,9 @@ static const char *const category_texts[] = {
 #undef X
 };
 
-struct block_row {
-    int32_t kept, recomputed;
-    int64_t kept_bytes, recomputed_bytes, extra_ns;
-};
-
 /* A forward value counts where backward reads it: kept from its first making on, or made again. */
-static void count_value(const struct remat_explain *explain, int32_t v, const int32_t *remade, struct block_row *row)
+static void count_value(const struct remat_explain *explain, int32_t v, const int32_t *remade,
+                        struct remat_plan_block *row)
 {
     const struct remat_value *value = &explain->graph->values[v];
     int32_t k;
@@ -25,15 +21,15 @@ static void count_value(const struct remat_explain *explain, int32_t v, const in
         if (explain->graph->tasks[value->users[k]].phase != REMAT_FORWARD)
             break;
     if (remade[v] > 0) {
-        row->recomputed++;
-        row->recomputed_bytes += value->bytes;
+        row->again++;
+        row->again_bytes += value->bytes;
     } else if (k < value->users_count) {
         row->kept++;
         row->kept_bytes += value->bytes;
     }
 }
 
-static void fill_rows(const struct remat_explain *explain, int32_t *remade, struct block_row *rows)
+static void fill_rows(const struct remat_explain *explain, int32_t *remade, struct remat_plan_block *rows)
 {
     const struct remat_plan *plan = explain->plan;
     int32_t i;
@@ -49,48 +45,48 @@ static void fill_rows(const struct remat_explain *explain, int32_t *remade, stru
             rows[explain->graph->tasks[plan->instructions[i].task].block].extra_ns += remat_explain_cost_ns(explain, i);
 }
 
-static void write_row(const struct remat_explain *explain, const char *name, const struct block_row *row)
+enum remat_status remat_explain_count_blocks(const struct remat_explain *explain, struct remat_plan_block **out,
+                                             int32_t *count, struct remat_error *err)
 {
-    double saved_mib = (double)row->recomputed_bytes / 1048576.0;
-    fprintf(explain->stream, "  %-24.24s %5d %12s %5d %12s %12s", name, row->kept,
-            remat_explain_bytes(row->kept_bytes).text, row->recomputed, remat_explain_bytes(row->recomputed_bytes).text,
+    int32_t *remade, b;
+    *out = NULL;
+    *count = explain->graph->blocks_count > 0 ? explain->graph->blocks_count : 1;
+    REMAT_TRY(REMAT_ALLOC(*out, *count, err));
+    REMAT_TRY(REMAT_ALLOC(remade, explain->graph->values_count, err));
+    for (b = 0; b < *count; b++)
+        (*out)[b].name = explain->graph->blocks_count > 0 ? explain->graph->block_names[b] : "(all)";
+    fill_rows(explain, remade, *out);
+    free(remade);
+    return REMAT_OK;
+}
+
+static void write_row(const struct remat_explain *explain, const struct remat_plan_block *row)
+{
+    double saved_mib = (double)row->again_bytes / 1048576.0;
+    fprintf(explain->stream, "  %-24.24s %5d %12s %5d %12s %12s", row->name, row->kept,
+            remat_explain_bytes(row->kept_bytes).text, row->again, remat_explain_bytes(row->again_bytes).text,
             remat_explain_time((double)row->extra_ns).text);
-    if (row->recomputed_bytes > 0)
+    if (row->again_bytes > 0)
         fprintf(explain->stream, " %14.0f\n", (double)row->extra_ns / saved_mib);
     else
         fprintf(explain->stream, " %14s\n", "-");
 }
 
-static void write_rows(const struct remat_explain *explain, const struct block_row *rows, int32_t count)
+void remat_explain_blocks(const struct remat_explain *explain, const struct remat_plan_block *rows, int32_t count)
 {
-    struct block_row total = {0};
+    struct remat_plan_block total = {.name = "total"};
     int32_t b;
     fprintf(explain->stream, "\nForward values that backward needs\n  %-24s %5s %12s %5s %12s %12s %14s\n", "block",
             "kept", "bytes", "again", "bytes", "extra time", "ns per MiB");
     for (b = 0; b < count; b++) {
-        write_row(explain, explain->graph->blocks_count > 0 ? explain->graph->block_names[b] : "(all)", &rows[b]);
+        write_row(explain, &rows[b]);
         total.kept += rows[b].kept;
         total.kept_bytes += rows[b].kept_bytes;
-        total.recomputed += rows[b].recomputed;
-        total.recomputed_bytes += rows[b].recomputed_bytes;
+        total.again += rows[b].again;
+        total.again_bytes += rows[b].again_bytes;
         total.extra_ns += rows[b].extra_ns;
     }
-    write_row(explain, "total", &total);
-}
-
-enum remat_status remat_explain_blocks(const struct remat_explain *explain, struct remat_error *err)
-{
-    int32_t count = explain->graph->blocks_count > 0 ? explain->graph->blocks_count : 1, *remade = NULL;
-    struct block_row *rows = NULL;
-    enum remat_status status;
-    REMAT_TRY_GOTO(REMAT_ALLOC(remade, explain->graph->values_count, err), done);
-    REMAT_TRY_GOTO(REMAT_ALLOC(rows, count, err), done);
-    fill_rows(explain, remade, rows);
-    write_rows(explain, rows, count);
-done:
-    free(remade);
-    free(rows);
-    return status;
+    write_row(explain, &total);
 }
 
 /* A buffer that is live at the peak, and what it holds there. */

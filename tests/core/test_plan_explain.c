@@ -88,6 +88,39 @@ static void keep_all_recomputes_nothing(void **state)
     remat_task_graph_free(&graph);
 }
 
+/* Every run beyond the order is in a block's extra time, and the rows are those of the text. */
+static void blocks_add_up(void **state)
+{
+    uint64_t seed;
+    (void)state;
+    for (seed = 0; seed < 12; seed++) {
+        struct remat_task_graph graph;
+        struct remat_plan plan;
+        struct remat_plan_block *blocks;
+        struct remat_error err = {0};
+        int64_t extra_ns = 0;
+        int32_t count, b;
+        char *text;
+        plan_fixture(seed, 12, 2, &graph, &plan);
+        assert_int_equal(remat_plan_blocks(&graph, &plan, &blocks, &count, &err), REMAT_OK);
+        text = explain(&graph, &plan, false);
+        for (b = 0; b < count; b++) {
+            see(text, blocks[b].name, 0);
+            assert_true((blocks[b].again > 0) == (blocks[b].again_bytes > 0));
+            extra_ns += blocks[b].extra_ns;
+        }
+        assert_true(extra_ns >= 0 && (extra_ns == 0 || plan.instructions_count > graph.order_count));
+        see(text, "  total  ", 0);
+        free(text);
+        free(blocks);
+        plan.views[0].buffer = -5;
+        assert_int_equal(remat_plan_blocks(&graph, &plan, &blocks, &count, &err), REMAT_BAD_DATA);
+        assert_null(blocks);
+        remat_plan_free(&plan);
+        remat_task_graph_free(&graph);
+    }
+}
+
 static void wrong_plans_and_full_disks_are_refused(void **state)
 {
     struct remat_task_graph graph;
@@ -110,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_the_plans),
         cmocka_unit_test(keep_all_recomputes_nothing),
+        cmocka_unit_test(blocks_add_up),
         cmocka_unit_test(wrong_plans_and_full_disks_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

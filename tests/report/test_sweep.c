@@ -254,6 +254,8 @@ static void test_plans_are_drawn(void **state)
     check_chart(*state, "memory");
     check_chart(*state, "arena-keep-all");
     check_chart(*state, "arena-smallest");
+    check_chart(*state, "blocks-smallest");
+    assert_false(folder_has(*state, "charts/blocks-keep-all.png")); /* which makes nothing again */
     expect_on_page(*state, "Arena map: smallest budget");
 }
 
