@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const int64_t LONG_STEP_NS = 60000000000;
 enum { PATH_BYTES = 512, MAX_COMMAND = 64, MAX_STEPS = 64, GRID_POINTS = 12, MAX_BATCH = 1 << 20, MAX_SMALLEST = 64 };
 /* How good a plan must be: any tells whether a batch fits, a fair one how fast about it is. */
 static const double ANY_PLAN = 1e9, FAIR_PLAN = 0.01;
@@ -207,17 +208,19 @@ static enum remat_status start_worker(const struct search *search, int64_t batch
     return remat_worker_start(command, out, err);
 }
 
-/* A warm-up step and the measured ones. */
+/* A warm-up step and the measured ones; of steps that take a minute one is enough. */
 static enum remat_status run_steps(const struct search *search, struct remat_worker *worker, int64_t *median_ns,
                                    struct remat_worker_report *report, struct remat_error *err)
 {
-    int64_t steps[MAX_STEPS], ignored;
-    enum remat_status status = remat_worker_step(worker, &ignored, err);
-    for (int32_t i = 0; i < search->config->steps && status == REMAT_OK; i++)
+    int64_t steps[MAX_STEPS];
+    enum remat_status status = remat_worker_step(worker, median_ns, err);
+    int32_t count = status == REMAT_OK && *median_ns > LONG_STEP_NS ? 0 : search->config->steps;
+    for (int32_t i = 0; i < count && status == REMAT_OK; i++)
         status = remat_worker_step(worker, &steps[i], err);
     if (status != REMAT_OK)
         return remat_worker_end(worker, NULL, NULL) == REMAT_OK ? status : REMAT_FAILED;
-    *median_ns = remat_median(steps, search->config->steps);
+    if (count > 0)
+        *median_ns = remat_median(steps, count);
     return remat_worker_end(worker, report, err);
 }
 
