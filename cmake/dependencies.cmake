@@ -8,7 +8,9 @@ pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo pangocairo)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
-# Optional: linear programs, for the stronger lower bounds. Debian has an archive only, which needs colamd and dl.
+# Optional: linear programs, for the stronger lower bounds. Of lp_solve Debian has an archive only, which needs colamd and dl.
+find_path(CLP_INCLUDE Clp_C_Interface.h PATH_SUFFIXES coin)
+find_library(CLP_LIBRARY Clp)
 find_path(LPSOLVE_INCLUDE lpsolve/lp_lib.h)
 find_library(LPSOLVE_LIBRARY NAMES lpsolve55_pic lpsolve55)
 find_library(COLAMD_LIBRARY colamd)

@@ -20,17 +20,6 @@ static enum remat_status curve_of(struct remat_solving *solving, struct remat_cu
     return REMAT_OK;
 }
 
-/* Offers what a simpler method answered; REMAT_INFEASIBLE is no answer. Takes *schedule. */
-static enum remat_status offer_answer(struct remat_solving *solving, enum remat_status status, int64_t budget,
-                                      struct remat_schedule *schedule, struct remat_incumbent *best,
-                                      struct remat_error *err)
-{
-    if (status == REMAT_OK)
-        return remat_incumbent_offer(solving->graph, best, budget, schedule, err);
-    remat_schedule_free(schedule);
-    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
-}
-
 static enum remat_status offer_curve(struct remat_solving *solving, int64_t budget, struct remat_incumbent *best,
                                      struct remat_error *err)
 {
@@ -53,7 +42,7 @@ enum remat_status remat_chain_smallest(struct remat_solving *solving, const stru
     struct remat_incumbent best = {0};
     struct remat_schedule schedule = {0};
     enum remat_status status = remat_keep_all_smallest(solving, options, &schedule, err);
-    status = offer_answer(solving, status, 0, &schedule, &best, err);
+    status = remat_incumbent_offer_answer(solving->graph, &best, 0, status, &schedule, err);
     if (status == REMAT_OK)
         status = offer_curve(solving, 0, &best, err);
     *out = best.schedule;
@@ -66,7 +55,7 @@ static enum remat_status search(struct remat_solving *solving, const struct rema
     struct remat_schedule schedule = {0};
     int64_t budget = options->budget_bytes;
     enum remat_status status = remat_keep_all_solve(solving, options, &schedule, err);
-    REMAT_TRY(offer_answer(solving, status, budget, &schedule, best, err));
+    REMAT_TRY(remat_incumbent_offer_answer(solving->graph, best, budget, status, &schedule, err));
     if (best->found)
         return REMAT_OK; /* nothing is faster */
     return offer_curve(solving, budget, best, err);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum { MOST_STEPS = 60, BRANCH_CUTS = 12, BRANCH_SOLVES = 4000, BRANCH_WORK = 1600000 };
-enum { LATER_CUTS = 3 };
 
 /* Upper line of a cut's value as a function of the price: no choice of ways can make it larger than this one. Where
  * the minimum cut was found at a price, `value` is exact there (in units, rounded down); else price < 0. */
@@ -469,36 +468,45 @@ enum remat_status remat_closure_bounds(struct remat_closure *closure, const int6
 
 /* ------------------------------------------------------------------------------------------------- several cuts */
 
-/* The cut that sets the bound, and of each part of what follows the one whose run needs most. */
-static void choose_cuts(const struct remat_closure *closure, int32_t position, struct remat_window_problem *problem)
+/* The cut that sets the bound, and of each of equal parts of what follows the one whose run needs most. *cuts is
+ * allocated. */
+static enum remat_status choose_cuts(const struct remat_closure *closure, int32_t position, int32_t most,
+                                     int32_t **cuts, int32_t *cuts_count, struct remat_error *err)
 {
-    int32_t count = closure->model.graph->order_count, part, p, begin = position + 1;
-    problem->cuts[0] = position;
-    problem->cuts_count = 1;
-    for (part = 1; part <= LATER_CUTS; part++) {
-        int32_t end = position + 1 + (count - position - 1) * part / LATER_CUTS, best = begin;
+    int32_t begin = position + 1, rest = closure->model.graph->order_count - begin, part, p;
+    int32_t parts = most - 1 < rest ? most - 1 : rest;
+    REMAT_TRY(REMAT_ALLOC(*cuts, parts + 1, err));
+    (*cuts)[0] = position;
+    *cuts_count = 1;
+    for (part = 1; part <= parts; part++) {
+        int32_t end = position + 1 + (int32_t)((int64_t)rest * part / parts), best = begin;
         for (p = begin; p < end; p++)
             if (closure->cuts[p].fixed_bytes > closure->cuts[best].fixed_bytes)
                 best = p;
-        if (begin < end)
-            problem->cuts[problem->cuts_count++] = best;
+        (*cuts)[(*cuts_count)++] = best;
         begin = end;
     }
+    return REMAT_OK;
 }
 
-enum remat_status remat_closure_strengthen(struct remat_closure *closure, int64_t enough_ns, int32_t programs,
-                                           int32_t columns, struct remat_bound *bound, struct remat_error *err)
+enum remat_status remat_closure_strengthen(struct remat_closure *closure, const struct remat_bound_effort *effort,
+                                           int64_t enough_ns, struct remat_bound *bound, struct remat_error *err)
 {
     struct remat_window_problem problem = {.budget_bytes = bound->budget_bytes,
                                            .enough_ns = enough_ns - closure->model.base_ns,
-                                           .most_columns = columns,
-                                           .nodes = programs};
+                                           .most_columns = effort->columns,
+                                           .nodes = effort->programs};
     struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
-    if (bound->infeasible || bound->task < 0 || bound->lower_bound_ns >= enough_ns || !remat_linear_available())
+    int32_t *cuts;
+    enum remat_status status;
+    if (bound->infeasible || bound->task < 0 || bound->lower_bound_ns >= enough_ns || !remat_linear_libraries[0])
         return REMAT_OK;
     proof.position = closure->model.graph->tasks[bound->task].position;
-    choose_cuts(closure, proof.position, &problem);
-    REMAT_TRY(remat_window_bound(&closure->model, &problem, &proof.extra_ns, err));
+    REMAT_TRY(choose_cuts(closure, proof.position, effort->cuts, &cuts, &problem.cuts_count, err));
+    problem.cuts = cuts;
+    status = remat_window_bound(&closure->model, &problem, &proof.extra_ns, err);
+    free(cuts);
+    REMAT_TRY(status);
     REMAT_TRY(add_proof(closure, proof, err));
     answer(closure, bound);
     return REMAT_OK;

@@ -38,12 +38,16 @@ REMAT_MUST_CHECK enum remat_status remat_closure_bounds(struct remat_closure *cl
                                                         int32_t count, struct remat_bound *out,
                                                         struct remat_error *err);
 
+/* How much to spend on a bound: cuts taken together, linear programs solved, and columns that none may exceed (of
+ * 4,000, as for 4 cuts of a step of 400 tasks, one takes some hundredths of a second with CLP, the next ones less). */
+struct remat_bound_effort {
+    int32_t cuts, programs, columns;
+};
 /* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below
- * enough_ns, the time of the best schedule known; solves at most `programs` linear programs, none of more than
- * `columns` columns (of 3,300, as for a step of 400 tasks, one takes a tenth of a second, the next ones less). Without
- * an engine for them, or if no cut sets the bound, it is left as it is. */
-REMAT_MUST_CHECK enum remat_status remat_closure_strengthen(struct remat_closure *closure, int64_t enough_ns,
-                                                            int32_t programs, int32_t columns,
+ * enough_ns, the time of the best schedule known. Without a library for linear programs, or if no cut sets the bound,
+ * it is left as it is. */
+REMAT_MUST_CHECK enum remat_status remat_closure_strengthen(struct remat_closure *closure,
+                                                            const struct remat_bound_effort *effort, int64_t enough_ns,
                                                             struct remat_bound *bound, struct remat_error *err);
 
 /* What one cut alone says, and what should survive it: survives[v] for every value of the graph, within the budget by

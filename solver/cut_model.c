@@ -1,5 +1,6 @@
 #include "solver/cut_model.h"
 
+#include "core/base/number.h"
 #include "solver/model.h"
 
 #include <stdlib.h>
@@ -20,16 +21,6 @@ static int64_t least_time(const struct remat_task_graph *graph, const struct rem
     return task->section == REMAT_MICRO ? time_ns * graph->micro_count : time_ns;
 }
 
-static int64_t common_divisor(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* The largest number that divides the time of every run; at least 1. */
 static int64_t time_step(const struct remat_task_graph *graph)
 {
@@ -37,7 +28,7 @@ static int64_t time_step(const struct remat_task_graph *graph)
     int32_t t, k;
     for (t = 0; t < graph->tasks_count; t++)
         for (k = 0; k < graph->tasks[t].options_count; k++)
-            step = common_divisor(graph->tasks[t].options[k].time_ns, step);
+            step = remat_common_divisor(graph->tasks[t].options[k].time_ns, step);
     return step > 0 ? step : 1;
 }
 

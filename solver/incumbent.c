@@ -40,21 +40,37 @@ enum remat_status remat_incumbent_offer(const struct remat_task_graph *graph, st
     return status;
 }
 
+enum remat_status remat_incumbent_offer_answer(const struct remat_task_graph *graph, struct remat_incumbent *best,
+                                               int64_t budget_bytes, enum remat_status status,
+                                               struct remat_schedule *candidate, struct remat_error *err)
+{
+    if (status == REMAT_OK)
+        return remat_incumbent_offer(graph, best, budget_bytes, candidate, err);
+    remat_schedule_free(candidate);
+    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
+}
+
+enum remat_status remat_fail_infeasible(const struct remat_task_graph *graph, const char *method, int64_t budget_bytes,
+                                        int64_t least_bytes, int32_t task, struct remat_error *err)
+{
+    char asked[32], least[32];
+    return remat_fail(err, REMAT_INFEASIBLE,
+                      "%s: a budget of %s (%lld bytes) is not feasible with solver %s; the smallest feasible budget is "
+                      "%s (%lld bytes), set by task '%s'. Give a larger budget or a smaller batch",
+                      graph->name ? graph->name : "graph", remat_size_format(budget_bytes, asked, sizeof asked),
+                      (long long)budget_bytes, method, remat_size_format(least_bytes, least, sizeof least),
+                      (long long)least_bytes, task >= 0 ? graph->tasks[task].name : "(none)");
+}
+
 enum remat_status remat_report_infeasible(const struct remat_task_graph *graph, const char *method,
                                           int64_t budget_bytes, const struct remat_schedule *smallest,
                                           struct remat_error *err)
 {
     struct remat_liveness live;
-    char asked[32], least[32];
     enum remat_status status = remat_liveness(graph, smallest, &live, err);
     if (status == REMAT_OK)
-        status = remat_fail(err, REMAT_INFEASIBLE,
-                            "%s: a budget of %s (%lld bytes) is not feasible with solver %s; the smallest feasible "
-                            "budget is %s (%lld bytes), set by task '%s'. Give a larger budget or a smaller batch",
-                            graph->name ? graph->name : "graph", remat_size_format(budget_bytes, asked, sizeof asked),
-                            (long long)budget_bytes, method, remat_size_format(live.peak_bytes, least, sizeof least),
-                            (long long)live.peak_bytes,
-                            smallest->count > 0 ? graph->tasks[smallest->runs[live.peak_run].task].name : "(none)");
+        status = remat_fail_infeasible(graph, method, budget_bytes, live.peak_bytes,
+                                       smallest->count > 0 ? smallest->runs[live.peak_run].task : -1, err);
     remat_liveness_free(&live);
     return status;
 }

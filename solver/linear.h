@@ -2,10 +2,10 @@
  *
  *   minimise cost x   subject to   rows x <= limit,  low <= x <= high
  *
- * The engine behind it (lp_solve, where it is installed) works in floating point; what is proven does not: any prices
- * y >= 0 of the rows give the bound sum over columns of min over low <= x <= high of (cost + y rows) x, less y limit,
- * which is computed exactly (A. Neumaier, O. Shcherbina, "Safe bounds in linear and mixed-integer linear programming",
- * Mathematical Programming 99, 2004). */
+ * The library behind it (CLP or lp_solve, where one is installed) works in floating point; what is proven does not: any
+ * prices y >= 0 of the rows give the bound sum over columns of min over low <= x <= high of (cost + y rows) x, less y
+ * limit, which is computed exactly (A. Neumaier, O. Shcherbina, "Safe bounds in linear and mixed-integer linear
+ * programming", Mathematical Programming 99, 2004). */
 #ifndef REMAT_SOLVER_LINEAR_H
 #define REMAT_SOLVER_LINEAR_H
 
@@ -41,15 +41,37 @@ REMAT_MUST_CHECK enum remat_status remat_linear_close_row(struct remat_linear *l
 REMAT_MUST_CHECK enum remat_status remat_linear_proven(const struct remat_linear *linear, const double *prices,
                                                        int64_t *out, struct remat_error *err);
 
-/* The engine holds a copy of a program; `low` and `high` of the program are read anew at each solving. */
+/* A library that solves linear programs, with rows and costs scaled to about 1:
+ * minimise costs x subject to rows x <= limits. */
+struct remat_linear_scaled {
+    int32_t columns_count, rows_count;
+    const int32_t *begins; /* per row: its first term; one more at the end */
+    int32_t *columns;      /* per term */
+    double *factors;       /* per term */
+    double *limits, *costs;
+};
+struct remat_linear_library {
+    const char *name;
+    /* The caller closes *out in any case. */
+    enum remat_status (*open)(const struct remat_linear_scaled *scaled, void **out, struct remat_error *err);
+    /* duals: what the cost changes by as a row's limit rises. At most about `steps` iterations; *found is false if it
+     * gave up. */
+    enum remat_status (*solve)(void *program, const double *low, const double *high, int64_t steps, double *solution,
+                               double *duals, bool *found, struct remat_error *err);
+    void (*close)(void *program);
+};
+/* Those this build has, the fastest first; ended by a null pointer. */
+extern const struct remat_linear_library *const remat_linear_libraries[];
+
+/* A program in a library's hands; `low` and `high` of the program are read anew at each solving. */
 struct remat_linear_engine;
-/* Whether there is one. */
-bool remat_linear_available(void);
-/* REMAT_UNAVAILABLE if there is none. The caller closes *out in any case; NULL is fine. */
+/* `library` NULL: the first one, or REMAT_UNAVAILABLE if there is none. `linear` is borrowed until the engine is
+ * closed. The caller closes *out in any case; NULL is fine. */
 REMAT_MUST_CHECK enum remat_status remat_linear_open(const struct remat_linear *linear,
+                                                     const struct remat_linear_library *library,
                                                      struct remat_linear_engine **out, struct remat_error *err);
 void remat_linear_close(struct remat_linear_engine *engine);
-/* Solution and row prices, as exact as floating point is; *found is false if the engine gave up. At most about
+/* Solution and row prices, as exact as floating point is; *found is false if the library gave up. At most about
  * `steps` iterations. */
 REMAT_MUST_CHECK enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps,
                                                       double *solution, double *prices, bool *found,

@@ -1,171 +1,98 @@
 /* lp_solve 5.5 behind solver/linear.h. */
 #include "solver/linear.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 #ifdef REMAT_HAVE_LPSOLVE
 #include <lpsolve/lp_lib.h>
 
-struct remat_linear_engine {
-    const struct remat_linear *linear;
-    lprec *lp;
-    double *row_scales, cost_scale; /* a row and the costs are divided by these */
-    int64_t steps;
-};
+#include <stdlib.h>
 
-bool remat_linear_available(void)
-{
-    return true;
-}
+struct program {
+    lprec *lp;
+    int32_t columns_count, rows_count;
+    int64_t last_step;
+};
 
 static enum remat_status refuse(struct remat_error *err)
 {
     return remat_fail(err, REMAT_OUT_OF_MEMORY, "lp_solve: not enough memory for the linear program");
 }
 
-/* Bytes and ns are large numbers: rows and costs are brought to about 1. */
-static void find_scales(struct remat_linear_engine *engine)
+/* lp_solve counts columns from 1. */
+static bool add_rows(lprec *lp, const struct remat_linear_scaled *scaled, int *columns)
 {
-    const struct remat_linear *linear = engine->linear;
-    double logarithms = 0;
-    int32_t priced = 0, row, k;
-    for (k = 0; k < linear->columns_count; k++)
-        if (linear->costs[k] > 0) {
-            logarithms += log((double)linear->costs[k]);
-            priced++;
-        }
-    engine->cost_scale = priced > 0 ? exp(logarithms / priced) : 1;
-    for (row = 0; row < linear->rows_count; row++) {
-        engine->row_scales[row] = 1;
-        for (k = linear->begins[row]; k < linear->begins[row + 1]; k++)
-            if ((double)linear->terms[k].factor > engine->row_scales[row])
-                engine->row_scales[row] = (double)linear->terms[k].factor;
-    }
-}
-
-static bool add_rows(const struct remat_linear_engine *engine, double *values, int *columns)
-{
-    const struct remat_linear *linear = engine->linear;
     int32_t row, k;
-    for (k = 0; k < linear->columns_count; k++) {
+    for (k = 0; k < scaled->columns_count; k++)
         columns[k] = k + 1;
-        values[k] = (double)linear->costs[k] / engine->cost_scale;
-    }
-    if (!set_obj_fnex(engine->lp, linear->columns_count, values, columns))
+    if (!set_obj_fnex(lp, scaled->columns_count, scaled->costs, columns))
         return false;
-    set_add_rowmode(engine->lp, TRUE);
-    for (row = 0; row < linear->rows_count; row++) {
-        int32_t begin = linear->begins[row], count = linear->begins[row + 1] - begin;
-        for (k = 0; k < count; k++) {
-            columns[k] = linear->terms[begin + k].column + 1;
-            values[k] = (double)linear->terms[begin + k].factor / engine->row_scales[row];
-        }
-        if (!add_constraintex(engine->lp, count, values, columns, LE,
-                              (double)linear->limits[row] / engine->row_scales[row]))
+    set_add_rowmode(lp, TRUE);
+    for (row = 0; row < scaled->rows_count; row++) {
+        int32_t begin = scaled->begins[row], count = scaled->begins[row + 1] - begin;
+        for (k = 0; k < count; k++)
+            columns[k] = scaled->columns[begin + k] + 1;
+        if (!add_constraintex(lp, count, &scaled->factors[begin], columns, LE, scaled->limits[row]))
             return false;
     }
-    set_add_rowmode(engine->lp, FALSE);
+    set_add_rowmode(lp, FALSE);
     return true;
 }
 
 static int __WINAPI out_of_steps(lprec *lp, void *context)
 {
-    const struct remat_linear_engine *engine = context;
-    return get_total_iter(lp) > engine->steps;
+    const struct program *program = context;
+    return get_total_iter(lp) > program->last_step;
 }
 
-static enum remat_status fill_in(struct remat_linear_engine *engine, struct remat_error *err)
+static enum remat_status open_lpsolve(const struct remat_linear_scaled *scaled, void **out, struct remat_error *err)
 {
-    const struct remat_linear *linear = engine->linear;
-    double *values = NULL;
-    int *columns = NULL;
-    enum remat_status status;
-    REMAT_TRY_GOTO(REMAT_ALLOC(engine->row_scales, linear->rows_count, err), done);
-    REMAT_TRY_GOTO(REMAT_ALLOC(values, linear->columns_count + 1, err), done);
-    REMAT_TRY_GOTO(REMAT_ALLOC(columns, linear->columns_count + 1, err), done);
-    engine->lp = make_lp(0, linear->columns_count);
-    if (!engine->lp) {
-        status = refuse(err);
-        goto done;
-    }
-    set_verbose(engine->lp, NEUTRAL);
-    find_scales(engine);
-    if (!add_rows(engine, values, columns))
-        status = refuse(err);
-    set_presolve(engine->lp, PRESOLVE_SENSDUALS, 0);
-    put_abortfunc(engine->lp, out_of_steps, engine);
-done:
-    free(values);
+    struct program *program;
+    int *columns;
+    bool added;
+    REMAT_TRY(REMAT_ALLOC(program, 1, err));
+    *out = program;
+    program->columns_count = scaled->columns_count;
+    program->rows_count = scaled->rows_count;
+    program->lp = make_lp(0, scaled->columns_count);
+    if (!program->lp)
+        return refuse(err);
+    set_verbose(program->lp, NEUTRAL);
+    REMAT_TRY(REMAT_ALLOC(columns, scaled->columns_count, err));
+    added = add_rows(program->lp, scaled, columns);
     free(columns);
-    return status;
-}
-
-enum remat_status remat_linear_open(const struct remat_linear *linear, struct remat_linear_engine **out,
-                                    struct remat_error *err)
-{
-    REMAT_TRY(REMAT_ALLOC(*out, 1, err));
-    (*out)->linear = linear;
-    return fill_in(*out, err);
-}
-
-void remat_linear_close(struct remat_linear_engine *engine)
-{
-    if (!engine)
-        return;
-    if (engine->lp)
-        delete_lp(engine->lp);
-    free(engine->row_scales);
-    free(engine);
-}
-
-enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps, double *solution,
-                                     double *prices, bool *found, struct remat_error *err)
-{
-    const struct remat_linear *linear = engine->linear;
-    REAL *duals, *values;
-    int32_t k;
-    for (k = 0; k < linear->columns_count; k++)
-        if (!set_bounds(engine->lp, k + 1, linear->low[k], linear->high[k]))
-            return refuse(err);
-    engine->steps = get_total_iter(engine->lp) + steps;
-    *found = solve(engine->lp) == OPTIMAL && get_ptr_variables(engine->lp, &values) &&
-             get_ptr_dual_solution(engine->lp, &duals);
-    if (!*found)
-        return REMAT_OK;
-    for (k = 0; k < linear->columns_count; k++)
-        solution[k] = values[k];
-    for (k = 0; k < linear->rows_count; k++) /* theirs: change of the cost as the limit rises */
-        prices[k] = -duals[k + 1] * engine->cost_scale / engine->row_scales[k];
+    if (!added)
+        return refuse(err);
+    set_presolve(program->lp, PRESOLVE_SENSDUALS, 0);
+    put_abortfunc(program->lp, out_of_steps, program);
     return REMAT_OK;
 }
 
-#else
-
-bool remat_linear_available(void)
+static enum remat_status solve_lpsolve(void *handle, const double *low, const double *high, int64_t steps,
+                                       double *solution, double *duals, bool *found, struct remat_error *err)
 {
-    return false;
+    struct program *program = handle;
+    REAL *values, *prices;
+    int32_t k;
+    for (k = 0; k < program->columns_count; k++)
+        if (!set_bounds(program->lp, k + 1, low[k], high[k]))
+            return refuse(err);
+    program->last_step = get_total_iter(program->lp) + steps;
+    *found = solve(program->lp) == OPTIMAL && get_ptr_variables(program->lp, &values) &&
+             get_ptr_dual_solution(program->lp, &prices);
+    for (k = 0; *found && k < program->columns_count; k++)
+        solution[k] = values[k];
+    for (k = 0; *found && k < program->rows_count; k++)
+        duals[k] = prices[k + 1];
+    return REMAT_OK;
 }
 
-enum remat_status remat_linear_open(const struct remat_linear *linear, struct remat_linear_engine **out,
-                                    struct remat_error *err)
+static void close_lpsolve(void *handle)
 {
-    (void)linear;
-    *out = NULL;
-    return remat_fail(err, REMAT_UNAVAILABLE, "this build has no lp_solve; install liblpsolve55-dev and build again");
+    struct program *program = handle;
+    if (program->lp)
+        delete_lp(program->lp);
+    free(program);
 }
 
-void remat_linear_close(struct remat_linear_engine *engine)
-{
-    (void)engine;
-}
-
-enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps, double *solution,
-                                     double *prices, bool *found, struct remat_error *err)
-{
-    (void)engine, (void)steps, (void)solution, (void)prices;
-    *found = false;
-    return remat_fail(err, REMAT_UNAVAILABLE, "this build has no lp_solve");
-}
-
+extern const struct remat_linear_library remat_linear_lpsolve;
+const struct remat_linear_library remat_linear_lpsolve = {"lp_solve", open_lpsolve, solve_lpsolve, close_lpsolve};
 #endif

@@ -25,10 +25,16 @@ struct remat_incumbent {
 REMAT_MUST_CHECK enum remat_status remat_incumbent_offer(const struct remat_task_graph *graph,
                                                          struct remat_incumbent *best, int64_t budget_bytes,
                                                          struct remat_schedule *candidate, struct remat_error *err);
+/* The same for what another method answered with `status`; REMAT_INFEASIBLE is no answer, and no failure. */
+REMAT_MUST_CHECK enum remat_status
+remat_incumbent_offer_answer(const struct remat_task_graph *graph, struct remat_incumbent *best, int64_t budget_bytes,
+                             enum remat_status status, struct remat_schedule *candidate, struct remat_error *err);
 void remat_incumbent_free(struct remat_incumbent *incumbent);
 
-/* Fills `err` with the smallest peak that a method can do, that of `smallest`, and the task that sets it; returns
- * REMAT_INFEASIBLE. */
+/* Fills `err`: the least budget that a method can do, and the task that sets it. Returns REMAT_INFEASIBLE. */
+enum remat_status remat_fail_infeasible(const struct remat_task_graph *graph, const char *method, int64_t budget_bytes,
+                                        int64_t least_bytes, int32_t task, struct remat_error *err);
+/* The same; the least budget is the peak of `smallest`. */
 REMAT_MUST_CHECK enum remat_status remat_report_infeasible(const struct remat_task_graph *graph, const char *method,
                                                            int64_t budget_bytes, const struct remat_schedule *smallest,
                                                            struct remat_error *err);

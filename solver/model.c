@@ -208,23 +208,14 @@ enum remat_status remat_choose_options(const struct remat_task_graph *graph, int
                                        struct remat_schedule *schedule, struct remat_error *err)
 {
     struct remat_liveness live;
-    int64_t *rest = NULL; /* per task: the most bytes live beside its scratch */
     enum remat_status status = remat_liveness(graph, schedule, &live, err);
     int32_t r;
-    if (status != REMAT_OK)
-        goto done;
-    REMAT_TRY_GOTO(REMAT_ALLOC(rest, graph->tasks_count, err), done);
-    for (r = 0; r < schedule->count; r++) {
-        const struct remat_run *run = &schedule->runs[r];
-        int64_t beside = live.live_bytes[r] - graph->tasks[run->task].options[run->option].scratch_bytes;
-        rest[run->task] = beside > rest[run->task] ? beside : rest[run->task];
-    }
-    for (r = 0; r < schedule->count; r++) {
+    for (r = 0; r < schedule->count && status == REMAT_OK; r++) {
         struct remat_run *run = &schedule->runs[r];
-        run->option = remat_fastest_option(&graph->tasks[run->task], budget_bytes - rest[run->task]);
+        const struct remat_task *task = &graph->tasks[run->task];
+        int64_t beside = live.live_bytes[r] - task->options[run->option].scratch_bytes;
+        run->option = remat_fastest_option(task, budget_bytes - beside);
     }
-done:
-    free(rest);
     remat_liveness_free(&live);
     return status;
 }

@@ -60,7 +60,7 @@ REMAT_MUST_CHECK enum remat_status remat_model_of_graph(const struct remat_task_
 /* The fastest option of a task whose scratch is at most `limit` bytes, within option 0's numerics class; if none is
  * that small, the one with least scratch. */
 int32_t remat_fastest_option(const struct remat_task *task, int64_t limit);
-/* Makes every task of a schedule run with the fastest option that the live bytes around all its runs allow. */
+/* Gives every run of a schedule the fastest option that the live bytes around it allow. */
 REMAT_MUST_CHECK enum remat_status remat_choose_options(const struct remat_task_graph *graph, int64_t budget_bytes,
                                                         struct remat_schedule *schedule, struct remat_error *err);
 

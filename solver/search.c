@@ -2,7 +2,9 @@
  * work. One preparation, and every plan found, serves the budgets that follow. */
 #include "solver/anneal.h"
 #include "solver/closure_bound.h"
+#include "solver/exact.h"
 #include "solver/methods.h"
+#include "solver/polish.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 /* Work limits are counted in changes of the sequence, per stage of graphs up to a size; larger ones take longer for
  * each. */
 enum { SEARCH_WORK = 18000, FEASIBILITY_WORK = 9000, FLOOR_WORK = 4500, SMALL = 100, LARGE = 400 };
-enum { FLOOR_WALKS = 24, MOST_KNOWN = 64 };
+enum { FLOOR_WALKS = 24, MOST_KNOWN = 64, WINDOW_STATES = 3000 };
 
 /* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
 struct leg {
@@ -18,9 +20,9 @@ struct leg {
     bool fresh;
 };
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
-                                  {0.80, 0.1, false}, {0.90, 0.2, false}, {1.00, 0.05, false}};
+                                  {0.80, 0.1, false}, {0.90, 0.2, false}, {0.97, 0.05, false}};
 static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, FIRST_STEP = 0.08, LAST_STEP = 0.005,
-                    STRICT = 1000;
+                    STRICT = 1000, POLISH_SHARE = 0.03;
 
 /* A schedule found before. */
 struct known {
@@ -34,7 +36,7 @@ struct search {
     struct remat_sequence sequence;
     struct remat_mover mover;
     struct remat_solving chain;
-    struct remat_closure *closure;
+    struct remat_closure *closure; /* borrowed */
     struct known known[MOST_KNOWN];
     int32_t known_count;
     struct remat_schedule last; /* the answer for last_budget */
@@ -47,28 +49,15 @@ static void free_search(void *memo)
 {
     struct search *search = memo;
     int32_t k;
-    if (search->chain.release)
-        search->chain.release(search->chain.memo);
+    remat_solving_end(&search->chain);
     for (k = 0; k < search->known_count; k++)
         remat_schedule_free(&search->known[k].schedule);
     remat_schedule_free(&search->last);
     remat_schedule_free(&search->smallest.schedule);
-    remat_closure_free(search->closure);
     remat_mover_free(&search->mover);
     remat_sequence_free(&search->sequence);
     remat_model_free(&search->model);
     free(search);
-}
-
-/* Offers what another method answered; REMAT_INFEASIBLE is no answer. Takes *schedule. */
-static enum remat_status offer_answer(const struct search *search, enum remat_status status, int64_t budget,
-                                      struct remat_schedule *schedule, struct remat_incumbent *best,
-                                      struct remat_error *err)
-{
-    if (status == REMAT_OK)
-        return remat_incumbent_offer(search->graph, best, budget, schedule, err);
-    remat_schedule_free(schedule);
-    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
 }
 
 static enum remat_status search_of(struct remat_solving *solving, const struct remat_solve_options *options,
@@ -85,12 +74,12 @@ static enum remat_status search_of(struct remat_solving *solving, const struct r
     *out = solving->memo = search;
     solving->release = free_search;
     search->graph = search->chain.graph = graph;
-    REMAT_TRY(remat_closure_make(graph, &search->closure, err));
+    REMAT_TRY(remat_solving_closure(solving, &search->closure, err));
     REMAT_TRY(remat_model_of_graph(graph, &search->model, err));
     REMAT_TRY(remat_sequence_init(&search->sequence, &search->model, graph, graph->order, graph->order_count, err));
     REMAT_TRY(remat_mover_init(&search->mover, &search->sequence, options->seed, err));
     status = remat_chain_smallest(&search->chain, options, &schedule, err);
-    return offer_answer(search, status, 0, &schedule, &search->smallest, err);
+    return remat_incumbent_offer_answer(graph, &search->smallest, 0, status, &schedule, err);
 }
 
 static enum remat_status copy_schedule(const struct remat_schedule *from, struct remat_schedule *out,
@@ -137,17 +126,40 @@ static enum remat_status offer_starts(struct search *search, const struct remat_
     int64_t budget = options->budget_bytes;
     int32_t k;
     enum remat_status status = remat_chain_solve(&search->chain, options, &schedule, err);
-    REMAT_TRY(offer_answer(search, status, budget, &schedule, best, err));
+    REMAT_TRY(remat_incumbent_offer_answer(search->graph, best, budget, status, &schedule, err));
     for (k = 0; k < search->known_count; k++) {
         if (search->known[k].peak_bytes > budget)
             continue;
         status = copy_schedule(&search->known[k].schedule, &schedule, err);
-        REMAT_TRY(offer_answer(search, status, budget, &schedule, best, err));
+        REMAT_TRY(remat_incumbent_offer_answer(search->graph, best, budget, status, &schedule, err));
     }
     return REMAT_OK;
 }
 
-/* Puts a schedule into the sequence. */
+/* Gives every task the option of least scratch that any of its runs has: it fits at all of them. */
+static enum remat_status load_options(struct search *search, const struct remat_schedule *schedule,
+                                      struct remat_error *err)
+{
+    struct remat_sequence *s = &search->sequence;
+    int32_t *least, r;
+    enum remat_status status = REMAT_OK;
+    REMAT_TRY(REMAT_ALLOC(least, search->graph->tasks_count, err));
+    memset(least, -1, (size_t)search->graph->tasks_count * sizeof *least);
+    for (r = 0; r < schedule->count; r++) {
+        const struct remat_run *run = &schedule->runs[r];
+        const struct remat_option *options = search->graph->tasks[run->task].options;
+        int32_t *option = &least[run->task];
+        if (*option < 0 || options[run->option].scratch_bytes < options[*option].scratch_bytes)
+            *option = run->option;
+    }
+    for (r = 0; r < search->graph->tasks_count && status == REMAT_OK; r++)
+        if (least[r] >= 0 && least[r] != s->option[r])
+            status = remat_sequence_set_option(s, r, least[r], err);
+    free(least);
+    return status;
+}
+
+/* Puts a schedule into the sequence, options task by task. */
 static enum remat_status load_schedule(struct search *search, const struct remat_schedule *schedule,
                                        struct remat_error *err)
 {
@@ -159,9 +171,8 @@ static enum remat_status load_schedule(struct search *search, const struct remat
         nodes[r] = schedule->runs[r].task; /* the whole graph's nodes are its tasks */
     status = remat_sequence_load(s, nodes, schedule->count, err);
     free(nodes);
-    for (r = 0; r < schedule->count && status == REMAT_OK; r++)
-        if (s->option[schedule->runs[r].task] != schedule->runs[r].option)
-            status = remat_sequence_set_option(s, schedule->runs[r].task, schedule->runs[r].option, err);
+    if (status == REMAT_OK)
+        status = load_options(search, schedule, err);
     remat_sequence_commit(s);
     return status;
 }
@@ -191,14 +202,26 @@ static enum remat_status walk_down(struct search *search, double budget, int64_t
     return remat_anneal(&anneal, err);
 }
 
-/* All legs. A search `again` for a little less starts from the answer that was too large,
- * and has less to do. */
+static enum remat_status polish_best(struct search *search, const struct remat_solve_options *options, double deadline,
+                                     struct remat_best *best, struct remat_error *err)
+{
+    const struct remat_polish polish = {.sequence = &search->sequence,
+                                        .budget_bytes = (double)options->budget_bytes,
+                                        .states = WINDOW_STATES,
+                                        .deadline = deadline,
+                                        .stop = options->stop};
+    REMAT_TRY(remat_best_restore(best, &search->sequence, err));
+    REMAT_TRY(remat_polish(&polish, err));
+    return remat_best_offer(best, &search->sequence, err);
+}
+
+/* All legs. A search `again` for a little less starts from the answer that was too large, and has less to do. */
 static enum remat_status walk_legs(struct search *search, const struct remat_solve_options *options, bool again,
                                    double price, int64_t enough_ns, struct remat_best *best, struct remat_error *err)
 {
     double started = remat_now_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
     double seconds = options->time_limit_seconds;
-    int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK));
+    int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK)), polished_ns = -1;
     size_t k;
     for (k = 0; k < sizeof legs / sizeof *legs; k++) {
         struct remat_anneal anneal = {.mover = &search->mover,
@@ -220,6 +243,11 @@ static enum remat_status walk_legs(struct search *search, const struct remat_sol
         else
             REMAT_TRY(remat_sequence_reset(&search->sequence, err));
         REMAT_TRY(remat_anneal(&anneal, err));
+        if (best->found && best->cost_ns != polished_ns && best->cost_ns > enough_ns) {
+            REMAT_TRY(polish_best(search, options, seconds > 0 ? anneal.deadline + POLISH_SHARE * share * seconds : 0,
+                                  best, err));
+            polished_ns = best->cost_ns;
+        }
         if (best->found && best->cost_ns <= enough_ns)
             break;
     }
@@ -237,6 +265,20 @@ static enum remat_status offer_best(struct search *search, int64_t budget, const
     return remat_incumbent_offer(search->graph, best, budget, &schedule, err);
 }
 
+/* The exact method's answer, which may be that nothing is faster than what is known: *settled, if it got that far. */
+static enum remat_status offer_exact(struct search *search, int64_t budget, struct remat_incumbent *best, bool *settled,
+                                     struct remat_error *err)
+{
+    struct remat_exact exact;
+    int64_t below_ns = best->found && best->peak_bytes <= budget ? best->cost_ns : INT64_MAX;
+    enum remat_status status = remat_exact_solve(search->graph, budget, below_ns, REMAT_EXACT_STATES, &exact, err);
+    *settled = exact.found || exact.lower_bound_ns >= below_ns;
+    if (status == REMAT_OK && exact.found)
+        return remat_incumbent_offer(search->graph, best, budget, &exact.schedule, err);
+    remat_schedule_free(&exact.schedule);
+    return status;
+}
+
 /* Improves on what is known, if anything, until the bound proves it good enough. */
 static enum remat_status improve(struct search *search, const struct remat_solve_options *options,
                                  struct remat_incumbent *best, struct remat_error *err)
@@ -246,10 +288,16 @@ static enum remat_status improve(struct search *search, const struct remat_solve
     struct remat_bound bound;
     bool again = search->last.count > 0 && budget <= search->last_budget &&
                  (double)budget > AGAIN_WITHIN * (double)search->last_budget;
+    bool settled;
     enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
     if (status != REMAT_OK || bound.infeasible)
         return status;
     enough_ns = (int64_t)((1 + options->gap) * (double)bound.lower_bound_ns);
+    if (best->found && best->cost_ns <= enough_ns)
+        return REMAT_OK;
+    REMAT_TRY(offer_exact(search, budget, best, &settled, err));
+    if (settled)
+        return REMAT_OK;
     if (best->found) {
         REMAT_TRY(load_schedule(search, &best->schedule, err));
         status = remat_best_offer(&found, &search->sequence, err);
@@ -292,16 +340,38 @@ static enum remat_status lower_peak(struct search *search, const struct remat_so
     return REMAT_OK;
 }
 
+/* Halves what lies between the least conceivable peak and the least known as long as the exact method knows. */
+static enum remat_status lower_exactly(struct search *search, bool *settled, struct remat_error *err)
+{
+    struct remat_incumbent *best = &search->smallest;
+    int32_t task;
+    int64_t least = remat_closure_least_bytes(search->closure, &task);
+    *settled = true;
+    while (*settled && least < best->peak_bytes) {
+        int64_t budget = least + (best->peak_bytes - least) / 2;
+        struct remat_incumbent found = {0};
+        REMAT_TRY(offer_exact(search, budget, &found, settled, err));
+        if (found.found)
+            REMAT_TRY(remat_incumbent_offer(search->graph, best, 0, &found.schedule, err));
+        else
+            least = budget + 1;
+    }
+    return REMAT_OK;
+}
+
 /* The same answer whatever was solved before: a budget of this size is feasible to every solving. */
 enum remat_status remat_search_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
                                         struct remat_schedule *out, struct remat_error *err)
 {
     struct search *search;
+    bool settled;
     memset(out, 0, sizeof *out);
     REMAT_TRY(search_of(solving, options, &search, err));
     if (!search->lowered) {
         remat_mover_seed(&search->mover, options->seed);
-        REMAT_TRY(lower_peak(search, options, err));
+        REMAT_TRY(lower_exactly(search, &settled, err));
+        if (!settled)
+            REMAT_TRY(lower_peak(search, options, err));
         REMAT_TRY(remember(search, &search->smallest, err));
         search->lowered = true;
     }

@@ -1,7 +1,7 @@
 #include "solver/solver.h"
 
-#include "core/base/size.h"
 #include "solver/closure_bound.h"
+#include "solver/exact.h"
 #include "solver/methods.h"
 
 #include <stdio.h>
@@ -24,8 +24,9 @@ static const double FALL_BACK_SHARE = 0.1;
 enum {
     PLACE_ATTEMPTS = 8,
 };
-/* A gap of more than 1 / WIDE_GAP is worth some linear programs. */
-enum { WIDE_GAP = 300, STRENGTHEN_PROGRAMS = 4, STRENGTHEN_COLUMNS = 3500 };
+/* A gap of more than 1 / WIDE_GAP is worth some linear programs, and then some more. */
+enum { WIDE_GAP = 300 };
+static const struct remat_bound_effort efforts[] = {{4, 4, 4000}, {8, 12, 12000}};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
 {
@@ -49,6 +50,16 @@ static int64_t now_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+enum remat_status remat_solving_closure(struct remat_solving *solving, struct remat_closure **out,
+                                        struct remat_error *err)
+{
+    enum remat_status status = REMAT_OK;
+    if (!solving->closure)
+        status = remat_closure_make(solving->graph, &solving->closure, err);
+    *out = solving->closure;
+    return status;
 }
 
 static enum remat_status place(const struct remat_task_graph *graph, const struct remat_solver *solver,
@@ -82,16 +93,16 @@ static enum remat_status find_smallest(struct remat_solving *solving, const stru
     return status;
 }
 
-static const char *peak_task(const struct remat_task_graph *graph, const struct remat_plan *plan)
+static int32_t peak_task(const struct remat_plan *plan)
 {
-    int32_t task = plan->instructions_count > 0 ? plan->instructions[plan->peak_instruction].task : -1;
-    return task >= 0 ? graph->tasks[task].name : "(none)";
+    return plan->instructions_count > 0 ? plan->instructions[plan->peak_instruction].task : -1;
 }
 
 void remat_solving_end(struct remat_solving *solving)
 {
     if (solving->release)
         solving->release(solving->memo);
+    remat_closure_free(solving->closure);
     *solving = (struct remat_solving){.graph = solving->graph};
 }
 
@@ -101,17 +112,10 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
                                    struct remat_plan *out, struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
-    char asked[32], least[32];
     REMAT_TRY(find_smallest(solving, solver, options, out, err));
     if (out->arena_bytes <= options->budget_bytes)
         return accept(graph, options->budget_bytes, started_ns, out, err);
-    return remat_fail(err, REMAT_INFEASIBLE,
-                      "%s: a budget of %s (%lld bytes) is not feasible with solver %s; the smallest feasible budget is "
-                      "%s (%lld bytes), set by task '%s'. Give a larger budget or a smaller batch",
-                      graph->name ? graph->name : "graph",
-                      remat_size_format(options->budget_bytes, asked, sizeof asked), (long long)options->budget_bytes,
-                      solver->name, remat_size_format(out->arena_bytes, least, sizeof least),
-                      (long long)out->arena_bytes, peak_task(graph, out));
+    return remat_fail_infeasible(graph, solver->name, options->budget_bytes, out->arena_bytes, peak_task(out), err);
 }
 
 /* What the next attempt may take of a limit: most of it the first, half of what is left each other. */
@@ -155,25 +159,43 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     return fall_back(solving, solver, &inner, started, out, err);
 }
 
+/* Raises the closure bound of a plan's budget as far as it is worth while: by linear programs, and by the exact method
+ * where the graph is small. */
+static enum remat_status strengthen(struct remat_solving *solving, const struct remat_plan *plan, int64_t budget,
+                                    struct remat_bound *bound, struct remat_error *err)
+{
+    int64_t step_ns = plan->predicted_step_ns;
+    struct remat_exact exact;
+    enum remat_status status;
+    size_t k;
+    for (k = 0; k < sizeof efforts / sizeof *efforts; k++)
+        if (step_ns - bound->lower_bound_ns > step_ns / WIDE_GAP)
+            REMAT_TRY(remat_closure_strengthen(solving->closure, &efforts[k], step_ns, bound, err));
+    if (bound->infeasible || bound->lower_bound_ns >= step_ns)
+        return REMAT_OK;
+    status = remat_exact_solve(solving->graph, budget, step_ns, REMAT_EXACT_STATES, &exact, err);
+    if (status == REMAT_OK && exact.lower_bound_ns > bound->lower_bound_ns)
+        bound->lower_bound_ns = exact.lower_bound_ns < step_ns ? exact.lower_bound_ns : step_ns;
+    remat_schedule_free(&exact.schedule);
+    return status;
+}
+
 /* Gives each plan the proven lower bound of its budget; empty plans have none. */
-static enum remat_status certify(const struct remat_task_graph *graph, const int64_t *budgets, int32_t count,
+static enum remat_status certify(struct remat_solving *solving, const int64_t *budgets, int32_t count,
                                  struct remat_plan *plans, struct remat_error *err)
 {
-    struct remat_closure *closure = NULL;
+    const struct remat_task_graph *graph = solving->graph;
+    struct remat_closure *closure;
     struct remat_bound *bounds = NULL;
     enum remat_status status;
     int32_t i;
-    REMAT_TRY_GOTO(remat_closure_make(graph, &closure, err), done);
+    REMAT_TRY_GOTO(remat_solving_closure(solving, &closure, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(bounds, count, err), done);
     REMAT_TRY_GOTO(remat_closure_bounds(closure, budgets, count, bounds, err), done);
     for (i = 0; i < count && status == REMAT_OK; i++) {
-        int64_t step_ns = plans[i].predicted_step_ns;
         if (plans[i].instructions_count == 0)
             continue;
-        if (step_ns - bounds[i].lower_bound_ns > step_ns / WIDE_GAP)
-            REMAT_TRY_GOTO(
-                remat_closure_strengthen(closure, step_ns, STRENGTHEN_PROGRAMS, STRENGTHEN_COLUMNS, &bounds[i], err),
-                done);
+        REMAT_TRY_GOTO(strengthen(solving, &plans[i], budgets[i], &bounds[i], err), done);
         plans[i].lower_bound_ns = bounds[i].lower_bound_ns;
         if (bounds[i].infeasible || plans[i].lower_bound_ns > plans[i].predicted_step_ns)
             status = remat_fail(err, REMAT_INTERNAL,
@@ -183,7 +205,6 @@ static enum remat_status certify(const struct remat_task_graph *graph, const int
     }
 done:
     free(bounds);
-    remat_closure_free(closure);
     return status;
 }
 
@@ -191,12 +212,14 @@ enum remat_status remat_solve(const struct remat_task_graph *graph, const struct
                               const struct remat_solve_options *options, struct remat_plan *out,
                               struct remat_error *err)
 {
-    struct remat_solving solving = {.graph = graph};
+    struct remat_solving own = {.graph = graph}, *solving = options->solving ? options->solving : &own;
     enum remat_status status;
     memset(out, 0, sizeof *out);
-    status = find_plan(options->solving ? options->solving : &solving, solver, options, out, err);
-    remat_solving_end(&solving);
-    return status == REMAT_OK ? certify(graph, &out->budget_bytes, 1, out, err) : status;
+    status = find_plan(solving, solver, options, out, err);
+    if (status == REMAT_OK)
+        status = certify(solving, &out->budget_bytes, 1, out, err);
+    remat_solving_end(&own);
+    return status;
 }
 
 enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, const struct remat_solver *solver,
@@ -248,7 +271,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
                                     const struct remat_solve_options *options, const int64_t *budgets, int32_t count,
                                     struct remat_plan *plans, struct remat_error *err)
 {
-    struct remat_solving solving = {.graph = graph};
+    struct remat_solving own = {.graph = graph}, *solving = options->solving ? options->solving : &own;
     struct remat_solve_options inner = *options;
     enum remat_status status = REMAT_OK;
     int32_t i = -1, last, k;
@@ -258,7 +281,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
         last = i;
         i = next_larger(budgets, count, last);
         inner.budget_bytes = budgets[i];
-        status = find_plan(options->solving ? options->solving : &solving, solver, &inner, &plans[i], err);
+        status = find_plan(solving, solver, &inner, &plans[i], err);
         if (status == REMAT_INFEASIBLE) {
             remat_plan_free(&plans[i]);
             status = REMAT_OK;
@@ -266,6 +289,8 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
         if (status == REMAT_OK && last >= 0)
             status = inherit(graph, solver, &plans[last], budgets[i], &plans[i], err);
     }
-    remat_solving_end(&solving);
-    return status == REMAT_OK ? certify(graph, budgets, count, plans, err) : status;
+    if (status == REMAT_OK)
+        status = certify(solving, budgets, count, plans, err);
+    remat_solving_end(&own);
+    return status;
 }

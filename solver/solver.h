@@ -10,10 +10,14 @@
 /* One graph being solved, perhaps for several budgets: what a method prepares once it keeps in `memo`. */
 struct remat_solving {
     const struct remat_task_graph *graph; /* borrowed */
+    struct remat_closure *closure;        /* lower bounds; NULL until asked for */
     void *memo;                           /* owned by the method */
     void (*release)(void *memo);          /* frees it; NULL if there is none */
 };
 void remat_solving_end(struct remat_solving *solving);
+/* *out stays owned by `solving`. */
+REMAT_MUST_CHECK enum remat_status remat_solving_closure(struct remat_solving *solving, struct remat_closure **out,
+                                                         struct remat_error *err);
 
 struct remat_solve_options {
     int64_t budget_bytes;      /* arena, staging included; INT64_MAX = none */

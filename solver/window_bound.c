@@ -108,7 +108,7 @@ enum remat_status remat_window_bound(const struct remat_cut_model *model, const 
     REMAT_TRY_GOTO(remat_window_program_make(model, problem, &s.program, err), done);
     if (s.program.linear.columns_count > problem->most_columns)
         goto done;
-    REMAT_TRY_GOTO(remat_linear_open(&s.program.linear, &s.engine, err), done);
+    REMAT_TRY_GOTO(remat_linear_open(&s.program.linear, NULL, &s.engine, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(s.solution, s.program.linear.columns_count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(s.prices, s.program.linear.rows_count, err), done);
     status = branch(&s, extra_ns, err);

@@ -3,18 +3,18 @@
  *
  * Between two of the chosen cuts, or after the last, lies an interval; a window is some consecutive intervals. A value
  * that is next read in a window and does not survive the cut where it begins is made again within it, and so is what
- * that needs, unless the order reads it there anyway or it survives that cut. Runs in different intervals are different
- * runs, so their times add up. The whole is a linear program, its choices of survivors branched on; what it proves is
- * computed from its prices in integers (solver/linear.h). docs/lower-bounds.md has the proof. */
+ * that needs, unless the order reads it there anyway or it survives that cut; what survives the next cut, too, survived
+ * this one or is made again in between. Runs in different intervals are different runs, so their times add up. The
+ * whole is a linear program, its choices of survivors branched on; what it proves is computed from its prices in
+ * integers (solver/linear.h). docs/lower-bounds.md has the proof. */
 #ifndef REMAT_SOLVER_WINDOW_BOUND_H
 #define REMAT_SOLVER_WINDOW_BOUND_H
 
 #include "solver/cut_model.h"
 
-enum { REMAT_MOST_CUTS = 6 };
-
 struct remat_window_problem {
-    int32_t cuts_count, cuts[REMAT_MOST_CUTS]; /* positions, ascending */
+    const int32_t *cuts; /* positions, ascending; borrowed */
+    int32_t cuts_count;
     int64_t budget_bytes;
     int64_t enough_ns;    /* stop when this much is proven */
     int32_t most_columns; /* larger programs are not solved */

@@ -6,7 +6,7 @@
 /* A window from cut `begin` to cut `end` (problem->cuts_count: to the end of the step). */
 static int32_t *used_column(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way)
 {
-    return &p->used[(begin * (REMAT_MOST_CUTS + 1) + end) * p->model->ways_count + way];
+    return &p->used[((int64_t)begin * (p->problem->cuts_count + 1) + end) * p->model->ways_count + way];
 }
 
 /* The first cut at or after the next reading of a value after a cut; -1 if nothing reads it. */
@@ -94,15 +94,24 @@ static enum remat_status prepare(struct remat_window_program *p, int32_t cut, in
     return use(p, cut, end, p->model->values[value].way, &column, err);
 }
 
+/* What first runs read later, and what survives the next cut. */
 static enum remat_status write_demands(struct remat_window_program *p, int32_t cut, struct remat_error *err)
 {
     int32_t v;
     for (v = 0; v < p->model->values_count; v++) {
-        int32_t end = next_end(p, cut, v);
-        if (end < 0 || p->model->values[v].made > p->problem->cuts[cut] || p->weights[v] == 0)
+        int32_t end = next_end(p, cut, v), next = -1;
+        if (p->model->values[v].made > p->problem->cuts[cut] || p->weights[v] == 0)
             continue;
-        REMAT_TRY(prepare(p, cut, end, v, err));
-        REMAT_TRY(demand(p, cut, end, v, -1, err));
+        if (end >= 0) {
+            REMAT_TRY(prepare(p, cut, end, v, err));
+            REMAT_TRY(demand(p, cut, end, v, -1, err));
+        }
+        if (cut + 1 < p->problem->cuts_count)
+            next = p->survives[(int64_t)(cut + 1) * p->model->values_count + v];
+        if (next >= 0 && end != cut + 1) {
+            REMAT_TRY(prepare(p, cut, cut + 1, v, err));
+            REMAT_TRY(demand(p, cut, cut + 1, v, next, err));
+        }
     }
     return REMAT_OK;
 }
@@ -155,15 +164,14 @@ static enum remat_status write_cut(struct remat_window_program *p, int32_t cut, 
 
 static enum remat_status make_room(struct remat_window_program *p, struct remat_error *err)
 {
-    const int64_t ways = p->model->ways_count, values = p->model->values_count;
-    const int64_t windows = REMAT_MOST_CUTS * (REMAT_MOST_CUTS + 1);
-    REMAT_TRY(REMAT_ALLOC(p->run, REMAT_MOST_CUTS * ways, err));
-    REMAT_TRY(REMAT_ALLOC(p->used, windows * ways, err));
-    REMAT_TRY(REMAT_ALLOC(p->survives, REMAT_MOST_CUTS * values, err));
+    const int64_t cuts = p->problem->cuts_count, ways = p->model->ways_count, values = p->model->values_count;
+    REMAT_TRY(REMAT_ALLOC(p->run, cuts * ways, err));
+    REMAT_TRY(REMAT_ALLOC(p->used, cuts * (cuts + 1) * ways, err));
+    REMAT_TRY(REMAT_ALLOC(p->survives, cuts * values, err));
     REMAT_TRY(REMAT_ALLOC(p->weights, values, err));
-    memset(p->run, 0xff, (size_t)(REMAT_MOST_CUTS * ways) * sizeof *p->run);
-    memset(p->used, 0xff, (size_t)(windows * ways) * sizeof *p->used);
-    memset(p->survives, 0xff, (size_t)(REMAT_MOST_CUTS * values) * sizeof *p->survives);
+    memset(p->run, 0xff, (size_t)(cuts * ways) * sizeof *p->run);
+    memset(p->used, 0xff, (size_t)(cuts * (cuts + 1) * ways) * sizeof *p->used);
+    memset(p->survives, 0xff, (size_t)(cuts * values) * sizeof *p->survives);
     return REMAT_OK;
 }
 
@@ -181,7 +189,8 @@ enum remat_status remat_window_program_make(const struct remat_cut_model *model,
         all_ns += model->ways[w].time_ns;
     all_ns = all_ns < INT64_C(1) << 40 ? all_ns * 1000 : all_ns;
     REMAT_TRY(remat_linear_column(&out->linear, all_ns, &out->excess, err));
-    for (cut = 0; cut < problem->cuts_count && out->linear.columns_count <= problem->most_columns; cut++)
+    /* From the last to the first: what survives a cut is demanded of the interval before. */
+    for (cut = problem->cuts_count - 1; cut >= 0 && out->linear.columns_count <= problem->most_columns; cut--)
         REMAT_TRY(write_cut(out, cut, err));
     return REMAT_OK;
 }

@@ -4,6 +4,7 @@
 #include "core/plan/pack.h"
 
 #include "core/base/memory.h"
+#include "core/base/number.h"
 #include "core/plan/pack_levels.h"
 
 #include <stdbool.h>
@@ -154,23 +155,13 @@ static enum remat_status search(struct packer *packer, int32_t effort, struct re
     return packer->extent > packer->target ? bisect(packer, effort, err) : REMAT_OK;
 }
 
-static int64_t common_divisor(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static enum remat_status measure(struct packer *packer, struct remat_error *err)
 {
     int64_t total = packer->base;
     int32_t i;
     for (i = 0; i < packer->count; i++) {
         const struct remat_pack_item *item = &packer->items[i];
-        packer->unit = common_divisor(packer->unit, item->bytes);
+        packer->unit = remat_common_divisor(packer->unit, item->bytes);
         if (item->end >= packer->length)
             packer->length = item->end + 1;
         if (__builtin_add_overflow(total, item->bytes, &total))

@@ -55,8 +55,8 @@ void remat_plan_free(struct remat_plan *plan);
 enum { REMAT_PLACE_EFFORT = 100 };
 
 /* Places a schedule: offsets that reach arena = live peak, or come near it when `effort` tries are spent (pack.h).
- * Deterministic. Sets budget_bytes to none and lower_bound_ns and solve_ns to 0, for
- * the solver to fill in. The caller frees *out in any case. */
+ * Deterministic. Sets budget_bytes to none, lower_bound_ns and solve_ns to 0, for the solver to fill in. The caller
+ * frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_plan_place(const struct remat_task_graph *graph,
                                                     const struct remat_schedule *schedule, int32_t effort,
                                                     struct remat_plan *out, struct remat_error *err);

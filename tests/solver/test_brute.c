@@ -39,8 +39,7 @@ static int64_t solver_cost(const struct remat_task_graph *graph, const char *nam
     } else {
         assert_int_equal(status, REMAT_INFEASIBLE);
     }
-    if (solving.release)
-        solving.release(solving.memo);
+    remat_solving_end(&solving);
     remat_schedule_free(&schedule);
     return cost;
 }

@@ -4,8 +4,12 @@
 #include "tests/solver/support_random_dag.h"
 
 #include "solver/anneal.h"
+#include "solver/closure_bound.h"
+#include "solver/exact.h"
+#include "solver/polish.h"
 #include "tests/core/support_random_graph.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Cost and peak of a sequence are those of its schedule by the independent rules. */
@@ -74,6 +78,58 @@ static void test_moves(void **state)
     remat_task_graph_free(&graph);
 }
 
+/* Values are dropped and made again for no reason, as long as the sequence stays within its peak; polishing finds most
+ * of that out and stays within, too. */
+static void check_polish(const struct remat_task_graph *graph, uint64_t seed, int64_t *wasted, int64_t *left)
+{
+    struct remat_model model;
+    struct remat_sequence sequence;
+    struct remat_mover mover;
+    struct remat_error err = {0};
+    struct remat_polish polish = {.sequence = &sequence, .states = 2000};
+    int64_t base, worse;
+    int32_t k;
+    CHECK_OK(remat_model_of_graph(graph, &model, &err), err);
+    CHECK_OK(remat_sequence_init(&sequence, &model, graph, graph->order, graph->order_count, &err), err);
+    CHECK_OK(remat_mover_init(&mover, &sequence, seed, &err), err);
+    polish.budget_bytes = remat_sequence_overflow(&sequence, 0).peak_bytes;
+    base = sequence.cost_ns;
+    for (k = 0; k < 12; k++) {
+        CHECK_OK(remat_move_drop_any(&mover, &err), err);
+        if (mover.given_up || remat_sequence_overflow(&sequence, polish.budget_bytes).bytes > 0)
+            CHECK_OK(remat_sequence_undo(&sequence, 0, &err), err);
+        remat_sequence_commit(&sequence);
+    }
+    worse = sequence.cost_ns;
+    CHECK_OK(remat_polish(&polish, &err), err);
+    assert_true(remat_sequence_overflow(&sequence, polish.budget_bytes).bytes <= 0);
+    assert_true(sequence.cost_ns <= worse);
+    check_sequence(graph, &sequence);
+    *wasted += worse - base;
+    *left += sequence.cost_ns - base;
+    remat_mover_free(&mover);
+    remat_sequence_free(&sequence);
+    remat_model_free(&model);
+}
+
+static void test_polish(void **state)
+{
+    int64_t wasted = 0, left = 0;
+    uint64_t seed;
+    (void)state;
+    for (seed = 0; seed < 60; seed++) {
+        struct remat_task_graph graph;
+        random_dag(&graph, seed, 12 + (int32_t)(seed % 30), 60);
+        check_polish(&graph, seed, &wasted, &left);
+        remat_task_graph_free(&graph);
+        chain_graph(&graph, 4 + (int32_t)(seed % 6), 64, seed);
+        check_polish(&graph, seed, &wasted, &left);
+        remat_task_graph_free(&graph);
+    }
+    print_message("%lld ns wasted, %lld left\n", (long long)wasted, (long long)left);
+    assert_true(wasted > 0 && left < wasted * 9 / 10);
+}
+
 static const struct remat_solver *solver(const char *name)
 {
     const struct remat_solver *found;
@@ -100,8 +156,7 @@ static int64_t cost_of(const struct remat_task_graph *graph, const char *name, i
     } else {
         assert_int_equal(status, REMAT_INFEASIBLE);
     }
-    if (solving.release)
-        solving.release(solving.memo);
+    remat_solving_end(&solving);
     remat_schedule_free(&schedule);
     return cost;
 }
@@ -137,45 +192,70 @@ static void test_unit_chains(void **state)
     }
 }
 
-static bool has_options(const struct remat_task_graph *graph)
+static int64_t least_budget(const struct remat_task_graph *graph)
 {
-    int32_t t;
-    for (t = 0; t < graph->tasks_count; t++)
-        if (graph->tasks[t].options_count > 1)
-            return true;
-    return false;
+    struct remat_solve_options options = {0};
+    struct remat_solving solving = {.graph = graph};
+    struct remat_schedule schedule = {0};
+    struct remat_liveness live;
+    struct remat_error err = {0};
+    int64_t peak;
+    CHECK_OK(solver("search")->smallest(&solving, &options, &schedule, &err), err);
+    CHECK_OK(remat_liveness(graph, &schedule, &live, &err), err);
+    peak = live.peak_bytes;
+    remat_liveness_free(&live);
+    remat_schedule_free(&schedule);
+    remat_solving_end(&solving);
+    return peak;
 }
 
-/* Never below the optimum nor above the chain method's cost; nearly always the optimum. */
+/* Bounds hold: the closure's, with and without linear programs, and that of an exact search given up early. */
+static void check_bounds(const struct remat_task_graph *graph, int64_t budget, int64_t best)
+{
+    static const struct remat_bound_effort effort = {3, 2, 200};
+    struct remat_closure *closure;
+    struct remat_bound bound;
+    struct remat_exact exact;
+    struct remat_error err = {0};
+    CHECK_OK(remat_closure_make(graph, &closure, &err), err);
+    CHECK_OK(remat_closure_bounds(closure, &budget, 1, &bound, &err), err);
+    if (best >= 0)
+        CHECK_OK(remat_closure_strengthen(closure, &effort, best + 1, &bound, &err), err);
+    assert_true(best < 0 || (!bound.infeasible && bound.lower_bound_ns <= best));
+    remat_closure_free(closure);
+    CHECK_OK(remat_exact_solve(graph, budget, INT64_MAX, 24, &exact, &err), err);
+    assert_true(best < 0 ? !exact.found : exact.lower_bound_ns <= best);
+    remat_schedule_free(&exact.schedule);
+}
+
+static uint64_t fuzzed_graphs = 300, first_seed = 0;
+
+/* The optimum of every small graph at every budget, and the least budget there is. */
 static void test_against_optimum(void **state)
 {
-    int32_t possible = 0, optimal = 0;
+    int64_t budgets = 0;
     uint64_t seed;
     (void)state;
-    for (seed = 0; seed < 120; seed++) {
+    for (seed = first_seed; seed < first_seed + fuzzed_graphs; seed++) {
         struct remat_task_graph graph;
-        int64_t peak, part;
-        random_dag(&graph, seed, 6 + (int32_t)(seed % 5), 12);
+        int64_t peak, least, k;
+        random_dag(&graph, seed, 3 + (int32_t)(seed % 8), 12);
         peak = keep_all_peak(&graph);
-        if (has_options(&graph)) /* brute force chooses them run by run, a plan task by task */
-            peak = 0;
-        for (part = 5; part <= 8 && peak > 0; part++) {
-            int64_t budget = peak * part / 9, best = brute_force(&graph, budget);
-            int64_t found, chain;
-            if (best < 0)
-                continue;
-            found = cost_of(&graph, "search", budget);
-            chain = cost_of(&graph, "chain", budget);
-            possible++;
-            optimal += found == best;
-            assert_true(found < 0 || found >= best);
-            assert_true(chain < 0 || (found >= 0 && found <= chain));
+        least = least_budget(&graph);
+        for (k = -1; k < 4; k++) {
+            int64_t budget = k < 0 ? least - 1 : least + (peak - least) * k / 4, best = brute_force(&graph, budget);
+            assert_true(k < 0 ? best < 0 : best >= 0);
+            if (cost_of(&graph, "search", budget) != best)
+                fail_msg("seed %llu, budget %lld: the optimum is %lld", (unsigned long long)seed, (long long)budget,
+                         (long long)best);
+            check_bounds(&graph, budget, best);
+            budgets += k >= 0 && budget < peak;
         }
         remat_task_graph_free(&graph);
     }
-    print_message("%d of %d optimal\n", optimal, possible);
-    assert_true(possible >= 20);
-    assert_true(20 * optimal >= 19 * possible);
+    print_message("%llu graphs, %lld budgets below keep-all's\n", (unsigned long long)fuzzed_graphs,
+                  (long long)budgets);
+    assert_true(budgets >= (int64_t)fuzzed_graphs);
 }
 
 /* More memory never costs time where one run gives the whole curve; the same again gives the same. */
@@ -206,6 +286,42 @@ static void test_curve(void **state)
     remat_task_graph_free(&graph);
 }
 
+static void rescale(struct remat_task_graph *graph, int64_t bytes, int64_t time)
+{
+    int32_t i, k;
+    graph->staging_bytes *= bytes;
+    for (i = 0; i < graph->values_count; i++)
+        graph->values[i].bytes *= bytes;
+    for (i = 0; i < graph->tasks_count; i++)
+        for (k = 0; k < graph->tasks[i].options_count; k++) {
+            graph->tasks[i].options[k].scratch_bytes *= bytes;
+            graph->tasks[i].options[k].time_ns *= time;
+        }
+}
+
+/* Neither the unit of memory nor that of time means anything. */
+static void test_rescaled(void **state)
+{
+    static const int64_t factors[][2] = {{1, 7}, {3, 1}, {1000, 1}, {5, 9}};
+    struct remat_task_graph graph, other;
+    int64_t budget, cost;
+    size_t k;
+    (void)state;
+    chain_graph(&graph, 10, 64, 9);
+    budget = keep_all_peak(&graph) / 2;
+    cost = cost_of(&graph, "search", budget);
+    assert_true(cost > 0);
+    for (k = 0; k < sizeof factors / sizeof *factors; k++) {
+        int64_t found;
+        chain_graph(&other, 10, 64, 9);
+        rescale(&other, factors[k][0], factors[k][1]);
+        found = cost_of(&other, "search", budget * factors[k][0]);
+        assert_true(llabs(found - cost * factors[k][1]) * 1000 <= found);
+        remat_task_graph_free(&other);
+    }
+    remat_task_graph_free(&graph);
+}
+
 /* However short the time, and whoever stops it: an answer, at least as good as the chain's. */
 static void test_limits(void **state)
 {
@@ -220,6 +336,7 @@ static void test_limits(void **state)
     chain_graph(&graph, 12, 64, 9);
     budget = keep_all_peak(&graph) / 2;
     chain = cost_of(&graph, "chain", budget);
+    assert_true(chain >= 0);
     for (k = 0; k <= sizeof limits / sizeof *limits; k++) {
         struct remat_solve_options options = {.budget_bytes = budget};
         double started = remat_now_seconds();
@@ -228,18 +345,24 @@ static void test_limits(void **state)
         else
             options.stop = &stopped;
         CHECK_OK(remat_solve(&graph, solver("search"), &options, &plan, &err), err);
-        assert_true(plan.predicted_step_ns <= chain || chain < 0);
+        assert_true(plan.predicted_step_ns <= chain);
         assert_true(remat_now_seconds() - started < 5);
         remat_plan_free(&plan);
     }
     remat_task_graph_free(&graph);
 }
 
-int main(void)
+/* test_search [GRAPHS [FIRST_SEED]] */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moves), cmocka_unit_test(test_unit_chains), cmocka_unit_test(test_against_optimum),
-        cmocka_unit_test(test_curve), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_moves),           cmocka_unit_test(test_polish), cmocka_unit_test(test_unit_chains),
+        cmocka_unit_test(test_against_optimum), cmocka_unit_test(test_curve),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_rescaled),
     };
+    if (argc > 1)
+        fuzzed_graphs = strtoull(argv[1], NULL, 10);
+    if (argc > 2)
+        first_seed = strtoull(argv[2], NULL, 10);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,59 @@
+/* COIN-OR CLP behind solver/linear.h. */
+#include "solver/linear.h"
+
+#ifdef REMAT_HAVE_CLP
+#include <Clp_C_Interface.h>
+
+#include <float.h>
+#include <stdlib.h>
+
+static enum remat_status add_rows(Clp_Simplex *model, const struct remat_linear_scaled *scaled, struct remat_error *err)
+{
+    double *least;
+    int32_t row;
+    REMAT_TRY(REMAT_ALLOC(least, scaled->rows_count, err));
+    for (row = 0; row < scaled->rows_count; row++)
+        least[row] = -DBL_MAX;
+    Clp_addRows(model, scaled->rows_count, least, scaled->limits, scaled->begins, scaled->columns, scaled->factors);
+    free(least);
+    return REMAT_OK;
+}
+
+static enum remat_status open_clp(const struct remat_linear_scaled *scaled, void **out, struct remat_error *err)
+{
+    Clp_Simplex *model = *out = Clp_newModel();
+    if (!model)
+        return remat_fail(err, REMAT_OUT_OF_MEMORY, "CLP: not enough memory for the linear program");
+    Clp_setLogLevel(model, 0);
+    Clp_resize(model, 0, scaled->columns_count);
+    Clp_chgObjCoefficients(model, scaled->costs);
+    return add_rows(model, scaled, err);
+}
+
+static enum remat_status solve_clp(void *program, const double *low, const double *high, int64_t steps,
+                                   double *solution, double *duals, bool *found, struct remat_error *err)
+{
+    const double *values, *prices;
+    int32_t k;
+    (void)err;
+    Clp_chgColumnLower(program, low);
+    Clp_chgColumnUpper(program, high);
+    Clp_setMaximumIterations(program, (int)steps);
+    *found = Clp_dual(program, 0) == 0;
+    values = Clp_primalColumnSolution(program);
+    prices = Clp_dualRowSolution(program);
+    for (k = 0; *found && k < Clp_numberColumns(program); k++)
+        solution[k] = values[k];
+    for (k = 0; *found && k < Clp_numberRows(program); k++)
+        duals[k] = prices[k];
+    return REMAT_OK;
+}
+
+static void close_clp(void *program)
+{
+    Clp_deleteModel(program);
+}
+
+extern const struct remat_linear_library remat_linear_clp;
+const struct remat_linear_library remat_linear_clp = {"clp", open_clp, solve_clp, close_clp};
+#endif
