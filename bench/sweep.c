@@ -364,6 +364,8 @@ static enum remat_status write_results(const struct sweep *sweep, struct remat_e
     json_object_set_new(json, "measured_times", json_boolean(graph->measured));
     json_object_set_new(json, "keep_all_peak_bytes", json_integer(sweep->keep_all.arena_bytes));
     json_object_set_new(json, "smallest_peak_bytes", json_integer(sweep->curves[0].smallest.arena_bytes));
+    if (sweep->config->reference)
+        json_object_set(json, "reference", sweep->config->reference);
     json_object_set(json, "points", sweep->points);
     snprintf(path, sizeof path, "%s/sweep.json", sweep->config->folder);
     status = remat_json_save(path, json, err);

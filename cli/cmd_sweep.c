@@ -1,4 +1,5 @@
 /* remat sweep: the solver test. */
+#include "bench/published.h"
 #include "bench/sweep.h"
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -18,6 +19,19 @@ static void reference_sizes(struct cli_args *args)
         args->batch = 128;
     if (strcmp(args->positionals[0], "gpt2-medium") == 0 && args->batch == 0)
         args->batch = 8;
+}
+
+/* What it published for this size, or NULL; sizes that were not given are the model's. */
+static json_t *published(const struct cli_args *args)
+{
+    const struct remat_model *model;
+    struct remat_error ignored;
+    int64_t size = args->image > 0 ? args->image : args->length;
+    if (remat_model_find(args->positionals[0], &model, &ignored) != REMAT_OK)
+        return NULL;
+    if (size == 0)
+        size = model->kind == REMAT_TEXT_MODEL ? model->defaults.length : model->defaults.image;
+    return remat_published_points(args->positionals[0], args->batch, size);
 }
 
 /* Its absolute budgets: 15 evenly spaced ones up to 11,000 or 56,000 MiB. */
@@ -52,8 +66,10 @@ static enum remat_status sweep(const struct cli_args *args, struct remat_workloa
     REMAT_TRY(cli_solve_options(args, workload, &config.solve, err));
     if (args->reference_budgets)
         config.extra_count = reference_budgets(args->positionals[0], extra);
+    config.reference = published(args);
     config.stop = remat_interrupt_install();
     status = remat_sweep(workload, &config, err);
+    json_decref(config.reference);
     remat_interrupt_remove();
     cli_progress_end();
     if (status != REMAT_OK && status != REMAT_INTERNAL && status != REMAT_INTERRUPTED)
