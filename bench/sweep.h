@@ -23,7 +23,7 @@ struct remat_sweep_config {
     bool interleave;                  /* keep-all steps in between, where both fit into memory */
     const int64_t *extra_budgets;     /* absolute ones, may be infeasible */
     int32_t extra_count;
-    json_t *reference; /* borrowed: published points to draw beside ours (published.h); NULL = none */
+    json_t *reference;                 /* borrowed: published points to draw beside ours (published.h); NULL = none */
     const volatile sig_atomic_t *stop; /* set by a signal handler; NULL = none */
     void (*progress)(void *context, const char *what, double fraction);
     void *context;
