@@ -81,7 +81,7 @@ def main():
     parser.add_argument("-o", "--output", type=pathlib.Path)
     arguments = parser.parse_args()
     known = json.loads((arguments.folder / "best_known.json").read_text())
-    result = {"format": "remat-instances", "version": 1, "command": sys.argv, "commit": commit(), "machine": processor(),
+    result = {"format": "remat-instances", "version": 1, "command": " ".join(word if not word.startswith("/") else pathlib.Path(word).name for word in sys.argv), "commit": commit(), "machine": processor(),
               "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "solver": arguments.solver,
               "time_limit_s": arguments.time_limit, "points": []}
     print(f"{'instance':20} {'budget':>12} {'cost ns':>12} {'overhead':>10} {'to best':>11} {'bound known':>12} {'bound':>12} "
