@@ -1,5 +1,6 @@
 #include "bench/worker.h"
 
+#include "core/base/clock.h"
 #include "core/base/json.h"
 #include "runtime/exec/exec.h"
 
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 1200 };
@@ -114,25 +114,18 @@ static enum remat_status run_step(struct remat_exec *exec, const struct remat_ta
     return REMAT_OK;
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 /* Steps one after another as in training, their batches in turn in both slots; the time is the wall's. */
 static enum remat_status run_steps(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t first,
                                    int64_t count, int64_t *time_ns, struct remat_error *err)
 {
     struct remat_exec_measure measure;
-    int64_t begin = now_ns();
+    int64_t begin = remat_clock_ns();
     for (int64_t step = first; step < first + count; step++) {
         REMAT_TRY(begin_step(exec, graph, step, (int32_t)(step % 2), err));
         REMAT_TRY(remat_exec_stage(exec, (int32_t)((step + 1) % 2), err));
     }
     REMAT_TRY(remat_exec_measured(exec, &measure, err)); /* waits for the last of them */
-    *time_ns = now_ns() - begin;
+    *time_ns = remat_clock_ns() - begin;
     return REMAT_OK;
 }
 

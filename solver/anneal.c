@@ -1,19 +1,13 @@
 #include "solver/anneal.h"
 
+#include "core/base/clock.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { COOLING_STEPS = 16, PRICE_CHANGES = 200 }; /* proposals; a walk */
 static const double PRICE_FACTOR = 1.1;
-
-double remat_now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 void remat_best_free(struct remat_best *best)
 {
@@ -81,7 +75,7 @@ static void cool(struct walk *w, int64_t step, double mean)
     const struct remat_anneal *a = w->a;
     double length = a->deadline - w->started;
     if (a->deadline > 0)
-        w->progress = length > 0 ? (remat_now_seconds() - w->started) / length : 1;
+        w->progress = length > 0 ? (remat_clock_seconds() - w->started) / length : 1;
     else
         w->progress = (double)(step + w->s->changes - w->changes) / (double)a->work;
     w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
@@ -116,7 +110,7 @@ static enum remat_status propose(struct walk *w, struct remat_error *err)
 
 enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)
 {
-    struct walk w = {.a = a, .s = a->mover->sequence, .started = remat_now_seconds()};
+    struct walk w = {.a = a, .s = a->mover->sequence, .started = remat_clock_seconds()};
     double base = 0;
     int64_t step;
     int32_t t;

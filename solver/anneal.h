@@ -33,6 +33,5 @@ REMAT_MUST_CHECK enum remat_status remat_best_offer(struct remat_best *best, con
 REMAT_MUST_CHECK enum remat_status remat_best_restore(const struct remat_best *best, struct remat_sequence *sequence,
                                                       struct remat_error *err);
 void remat_best_free(struct remat_best *best);
-double remat_now_seconds(void);
 
 #endif

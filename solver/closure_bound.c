@@ -495,7 +495,8 @@ enum remat_status remat_closure_strengthen(struct remat_closure *closure, const 
     struct remat_window_problem problem = {.budget_bytes = bound->budget_bytes,
                                            .enough_ns = enough_ns - closure->model.base_ns,
                                            .most_columns = effort->columns,
-                                           .nodes = effort->programs};
+                                           .nodes = effort->programs,
+                                           .deadline = effort->deadline};
     struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
     int32_t *cuts;
     enum remat_status status;

@@ -42,6 +42,7 @@ REMAT_MUST_CHECK enum remat_status remat_closure_bounds(struct remat_closure *cl
  * 4,000, as for 4 cuts of a step of 400 tasks, one takes some hundredths of a second with CLP, the next ones less). */
 struct remat_bound_effort {
     int32_t cuts, programs, columns;
+    double deadline; /* seconds of the monotonic clock; 0 = none */
 };
 /* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below
  * enough_ns, the time of the best schedule known. Without a library for linear programs, or if no cut sets the bound,

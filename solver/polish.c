@@ -1,6 +1,6 @@
 #include "solver/polish.h"
 
-#include "solver/anneal.h"
+#include "core/base/clock.h"
 #include "solver/exact.h"
 
 #include <stdlib.h>
@@ -309,7 +309,7 @@ static enum remat_status polish_window(struct window *w, bool *improved, struct 
 
 static bool is_over(const struct remat_polish *polish)
 {
-    return (polish->deadline > 0 && remat_now_seconds() >= polish->deadline) || (polish->stop && *polish->stop);
+    return (polish->deadline > 0 && remat_clock_seconds() >= polish->deadline) || (polish->stop && *polish->stop);
 }
 
 /* Windows overlap by half. */

@@ -1,6 +1,8 @@
 /* The search: what the simpler methods know, then walks over sequences (solver/anneal.h) within a limit of time or
  * work. One preparation, and every plan found, serves the budgets that follow. */
 #include "solver/anneal.h"
+
+#include "core/base/clock.h"
 #include "solver/closure_bound.h"
 #include "solver/exact.h"
 #include "solver/methods.h"
@@ -198,7 +200,7 @@ static enum remat_status walk_down(struct search *search, double budget, int64_t
                                   .price = STRICT * (double)search->sequence.cost_ns / budget,
                                   .best = best};
     if (seconds > 0)
-        anneal.deadline = remat_now_seconds() + seconds;
+        anneal.deadline = remat_clock_seconds() + seconds;
     return remat_anneal(&anneal, err);
 }
 
@@ -219,7 +221,7 @@ static enum remat_status polish_best(struct search *search, const struct remat_s
 static enum remat_status walk_legs(struct search *search, const struct remat_solve_options *options, bool again,
                                    double price, int64_t enough_ns, struct remat_best *best, struct remat_error *err)
 {
-    double started = remat_now_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
+    double started = remat_clock_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
     double seconds = options->time_limit_seconds;
     int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK)), polished_ns = -1;
     size_t k;

@@ -1,5 +1,6 @@
 #include "solver/solver.h"
 
+#include "core/base/clock.h"
 #include "solver/closure_bound.h"
 #include "solver/exact.h"
 #include "solver/methods.h"
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const struct remat_solver remat_solvers[] = {
     {"keep-all", "keeps every value until its last use; recomputes nothing", false, remat_keep_all_solve,
@@ -24,9 +24,12 @@ static const double FALL_BACK_SHARE = 0.1;
 enum {
     PLACE_ATTEMPTS = 8,
 };
-/* A gap of more than 1 / WIDE_GAP is worth some linear programs, and then some more. */
-enum { WIDE_GAP = 300 };
-static const struct remat_bound_effort efforts[] = {{4, 4, 4000}, {8, 12, 12000}};
+/* A gap of more than 1 / WIDE_GAP is worth some linear programs, and then some more; where there is a limit of time,
+ * any gap that is asked to be closed is worth a share of it. */
+enum { WIDE_GAP = 300, SMALL_EFFORTS = 2, EFFORTS = 4 };
+static const double BOUND_SHARE = 0.2;
+static const struct remat_bound_effort efforts[EFFORTS] = {
+    {4, 4, 4000, 0}, {8, 12, 12000, 0}, {8, 400, 20000, 0}, {14, 400, 40000, 0}};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
 {
@@ -43,13 +46,6 @@ enum remat_status remat_solver_find(const char *name, const struct remat_solver 
         snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", solver->name);
     }
     return remat_fail(err, REMAT_USAGE, "unknown solver '%s'; the solvers are: %s", name, names);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 enum remat_status remat_solving_closure(struct remat_solving *solving, struct remat_closure **out,
@@ -74,7 +70,7 @@ static enum remat_status accept(const struct remat_task_graph *graph, int64_t bu
                                 struct remat_plan *plan, struct remat_error *err)
 {
     plan->budget_bytes = budget_bytes;
-    plan->solve_ns = now_ns() - started_ns;
+    plan->solve_ns = remat_clock_ns() - started_ns;
     return remat_plan_verify(graph, plan, err);
 }
 
@@ -83,7 +79,7 @@ static enum remat_status find_smallest(struct remat_solving *solving, const stru
                                        struct remat_error *err)
 {
     struct remat_schedule schedule = {0};
-    int64_t started = now_ns();
+    int64_t started = remat_clock_ns();
     enum remat_status status = solver->smallest(solving, options, &schedule, err);
     if (status == REMAT_OK)
         status = place(solving->graph, solver, &schedule, out, err);
@@ -121,9 +117,9 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
 /* What the next attempt may take of a limit: most of it the first, half of what is left each other. */
 static double share_of_limit(double limit_seconds, int32_t attempt, int64_t started_ns)
 {
-    double left = limit_seconds - 1e-9 * (double)(now_ns() - started_ns), least = 0.01 * limit_seconds;
+    double left = limit_seconds - 1e-9 * (double)(remat_clock_ns() - started_ns), least = 0.01 * limit_seconds;
     if (attempt == 0 || limit_seconds <= 0)
-        return 0.9 * limit_seconds;
+        return (1 - BOUND_SHARE) * limit_seconds;
     return left / 2 > least ? left / 2 : least;
 }
 
@@ -134,7 +130,7 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
                                    struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
-    int64_t started = now_ns(), excess;
+    int64_t started = remat_clock_ns(), excess;
     int32_t attempt;
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
@@ -159,18 +155,30 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     return fall_back(solving, solver, &inner, started, out, err);
 }
 
+static bool is_wide(const struct remat_solve_options *options, const struct remat_plan *plan, int64_t bound_ns)
+{
+    double gap = (double)plan->predicted_step_ns / (double)bound_ns - 1;
+    return gap > (options->time_limit_seconds > 0 ? options->gap : 1.0 / WIDE_GAP);
+}
+
 /* Raises the closure bound of a plan's budget as far as it is worth while: by linear programs, and by the exact method
  * where the graph is small. */
-static enum remat_status strengthen(struct remat_solving *solving, const struct remat_plan *plan, int64_t budget,
-                                    struct remat_bound *bound, struct remat_error *err)
+static enum remat_status strengthen(struct remat_solving *solving, const struct remat_solve_options *options,
+                                    const struct remat_plan *plan, int64_t budget, struct remat_bound *bound,
+                                    struct remat_error *err)
 {
     int64_t step_ns = plan->predicted_step_ns;
+    int32_t count = options->time_limit_seconds > 0 ? EFFORTS : SMALL_EFFORTS, k;
+    double deadline = remat_clock_seconds() + BOUND_SHARE * options->time_limit_seconds;
     struct remat_exact exact;
     enum remat_status status;
-    size_t k;
-    for (k = 0; k < sizeof efforts / sizeof *efforts; k++)
-        if (step_ns - bound->lower_bound_ns > step_ns / WIDE_GAP)
-            REMAT_TRY(remat_closure_strengthen(solving->closure, &efforts[k], step_ns, bound, err));
+    for (k = 0; k < count && is_wide(options, plan, bound->lower_bound_ns); k++) {
+        struct remat_bound_effort effort = efforts[k];
+        effort.deadline = options->time_limit_seconds > 0 ? deadline : 0;
+        if (k >= SMALL_EFFORTS && remat_clock_seconds() >= deadline)
+            break;
+        REMAT_TRY(remat_closure_strengthen(solving->closure, &effort, step_ns, bound, err));
+    }
     if (bound->infeasible || bound->lower_bound_ns >= step_ns)
         return REMAT_OK;
     status = remat_exact_solve(solving->graph, budget, step_ns, REMAT_EXACT_STATES, &exact, err);
@@ -181,8 +189,9 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
 }
 
 /* Gives each plan the proven lower bound of its budget; empty plans have none. */
-static enum remat_status certify(struct remat_solving *solving, const int64_t *budgets, int32_t count,
-                                 struct remat_plan *plans, struct remat_error *err)
+static enum remat_status certify(struct remat_solving *solving, const struct remat_solve_options *options,
+                                 const int64_t *budgets, int32_t count, struct remat_plan *plans,
+                                 struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
     struct remat_closure *closure;
@@ -195,7 +204,7 @@ static enum remat_status certify(struct remat_solving *solving, const int64_t *b
     for (i = 0; i < count && status == REMAT_OK; i++) {
         if (plans[i].instructions_count == 0)
             continue;
-        REMAT_TRY_GOTO(strengthen(solving, &plans[i], budgets[i], &bounds[i], err), done);
+        REMAT_TRY_GOTO(strengthen(solving, options, &plans[i], budgets[i], &bounds[i], err), done);
         plans[i].lower_bound_ns = bounds[i].lower_bound_ns;
         if (bounds[i].infeasible || plans[i].lower_bound_ns > plans[i].predicted_step_ns)
             status = remat_fail(err, REMAT_INTERNAL,
@@ -217,7 +226,7 @@ enum remat_status remat_solve(const struct remat_task_graph *graph, const struct
     memset(out, 0, sizeof *out);
     status = find_plan(solving, solver, options, out, err);
     if (status == REMAT_OK)
-        status = certify(solving, &out->budget_bytes, 1, out, err);
+        status = certify(solving, options, &out->budget_bytes, 1, out, err);
     remat_solving_end(&own);
     return status;
 }
@@ -240,7 +249,7 @@ static enum remat_status inherit(const struct remat_task_graph *graph, const str
                                  struct remat_error *err)
 {
     struct remat_schedule schedule = {0};
-    int64_t started = now_ns();
+    int64_t started = remat_clock_ns();
     enum remat_status status;
     if (smaller->instructions_count == 0 ||
         (plan->instructions_count > 0 && plan->predicted_step_ns <= smaller->predicted_step_ns))
@@ -290,7 +299,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
             status = inherit(graph, solver, &plans[last], budgets[i], &plans[i], err);
     }
     if (status == REMAT_OK)
-        status = certify(solving, budgets, count, plans, err);
+        status = certify(solving, options, budgets, count, plans, err);
     remat_solving_end(&own);
     return status;
 }

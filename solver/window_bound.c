@@ -1,5 +1,6 @@
 #include "solver/window_bound.h"
 
+#include "core/base/clock.h"
 #include "solver/window_program.h"
 
 #include <stdlib.h>
@@ -88,7 +89,8 @@ static enum remat_status branch(struct search *s, int64_t *extra_ns, struct rema
         int32_t at = weakest_open(s);
         struct node node = s->nodes[at];
         *extra_ns = node.proven;
-        if (node.branch < 0 || node.proven >= problem->enough_ns || s->count + 2 > problem->nodes)
+        if (node.branch < 0 || node.proven >= problem->enough_ns || s->count + 2 > problem->nodes ||
+            (problem->deadline > 0 && remat_clock_seconds() >= problem->deadline))
             return REMAT_OK;
         s->nodes[at].open = false;
         node.parent = at;

@@ -19,6 +19,7 @@ struct remat_window_problem {
     int64_t enough_ns;    /* stop when this much is proven */
     int32_t most_columns; /* larger programs are not solved */
     int32_t nodes;        /* most programs solved */
+    double deadline;      /* seconds of the monotonic clock; 0 = none */
 };
 
 /* *extra_ns: time that every schedule within the budget takes beyond the base time; 0 if nothing was found.

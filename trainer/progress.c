@@ -1,23 +1,16 @@
 #include "trainer/progress.h"
 
+#include "core/base/clock.h"
 #include "core/base/size.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { BAR_CELLS = 20, LINE_BYTES = 512, DEFAULT_COLUMNS = 100 };
 static const int64_t terminal_period_ns = 100000000, plain_period_ns = 10000000000;
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static bool set(const char *name)
 {
@@ -82,7 +75,7 @@ static void draw_bar(struct remat_progress *progress, const struct remat_progres
 
 void remat_progress_update(struct remat_progress *progress, const struct remat_progress_state *state)
 {
-    int64_t now = now_ns(), period = progress->terminal ? terminal_period_ns : plain_period_ns;
+    int64_t now = remat_clock_ns(), period = progress->terminal ? terminal_period_ns : plain_period_ns;
     char text[LINE_BYTES];
     if (!progress->stream || (now - progress->last_ns < period && state->done != state->total))
         return;

@@ -1,17 +1,10 @@
 #include "trainer/train.h"
 
+#include "core/base/clock.h"
 #include "trainer/session.h"
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
-
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* What the loop carries besides the run. */
 struct loop {
@@ -47,7 +40,7 @@ static void begin_epoch(struct loop *loop)
     }
     remat_runner_begin(&run->train, run->prefetch, REMAT_TRAINING_SET, run->position.step / run->steps_per_epoch,
                        (run->position.step - first) * run->micro_count, (end_of_epoch(run) - first) * run->micro_count);
-    loop->epoch_started = now_seconds();
+    loop->epoch_started = remat_clock_seconds();
 }
 
 static enum remat_status check_loss(const struct remat_session *run, const struct remat_totals *totals,
@@ -116,7 +109,7 @@ static enum remat_status step(struct loop *loop, struct remat_error *err)
 {
     struct remat_session *run = loop->run;
     struct remat_checkpoint *position = &run->position;
-    double started = now_seconds(), seconds, rate = learning_rate(run, position->step);
+    double started = remat_clock_seconds(), seconds, rate = learning_rate(run, position->step);
     struct remat_step_record record = {.seed = run->config->seed,
                                        .step = position->step,
                                        .micro_count = run->micro_count,
@@ -125,7 +118,7 @@ static enum remat_status step(struct loop *loop, struct remat_error *err)
     struct remat_totals totals;
     REMAT_TRY(remat_runner_step(&run->train, run->prefetch, &record, &totals, err));
     REMAT_TRY(check_loss(run, &totals, err));
-    seconds = now_seconds() - started;
+    seconds = remat_clock_seconds() - started;
     loop->step_seconds = loop->step_seconds > 0 ? 0.95 * loop->step_seconds + 0.05 * seconds : seconds;
     position->step++;
     position->samples += run->recipe.batch * run->micro_count;
@@ -162,7 +155,7 @@ static enum remat_status end_epoch(struct loop *loop, struct remat_error *err)
     double seconds;
     remat_prefetch_end(run->prefetch);
     REMAT_TRY(evaluate(loop, err));
-    seconds = now_seconds() - loop->epoch_started;
+    seconds = remat_clock_seconds() - loop->epoch_started;
     remat_progress_line(&run->progress, "epoch %lld  train loss %.4f  test loss %.4f  test accuracy %.2f %%  %.0f s",
                         (long long)epoch, result->train_loss, result->test_loss, 100 * result->test_accuracy, seconds);
     if (run->log)
@@ -240,7 +233,7 @@ static enum remat_status fill_result(struct loop *loop, struct remat_error *err)
                         run->plan.arena_bytes + run->workload.graph.persistent_bytes,
                         run->arena.bytes + run->state.memory.bytes, &result->memory);
     REMAT_TRY(hash_state(&run->state, &result->state_hash, err));
-    result->seconds = now_seconds() - loop->started;
+    result->seconds = remat_clock_seconds() - loop->started;
     return REMAT_OK;
 }
 
@@ -266,7 +259,7 @@ enum remat_status remat_train(const struct remat_train_config *config, struct re
                               struct remat_error *err)
 {
     struct remat_session run;
-    struct loop loop = {.run = &run, .result = out, .started = now_seconds()};
+    struct loop loop = {.run = &run, .result = out, .started = remat_clock_seconds()};
     struct remat_error ignored;
     enum remat_status status = remat_session_open(config, &run, err), filled;
     memset(out, 0, sizeof *out);

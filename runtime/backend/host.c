@@ -1,10 +1,10 @@
 /* Devices whose memory is the host's: all work is done when a call returns. */
+#include "core/base/clock.h"
 #include "core/base/memory.h"
 #include "runtime/backend/backend.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct remat_marks {
     int64_t *time_ns;
@@ -96,10 +96,8 @@ static enum remat_status marks_open(struct remat_device *device, int32_t count, 
 
 static enum remat_status mark(struct remat_marks *marks, int32_t index, struct remat_error *err)
 {
-    struct timespec time;
     (void)err;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    marks->time_ns[index] = (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    marks->time_ns[index] = remat_clock_ns();
     return REMAT_OK;
 }
 
