@@ -14,7 +14,7 @@
 /* Work limits are counted in changes of the sequence, per stage of graphs up to a size; larger ones take longer for
  * each. */
 enum { SEARCH_WORK = 18000, FEASIBILITY_WORK = 9000, FLOOR_WORK = 4500, SMALL = 100, LARGE = 400 };
-enum { FLOOR_WALKS = 24, MOST_KNOWN = 64, WINDOW_STATES = 3000 };
+enum { FLOOR_WALKS = 24, MOST_KNOWN = 64, WINDOW_STATES = 600 };
 
 /* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
 struct leg {

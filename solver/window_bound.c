@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_A_PROGRAM = 20000 };
+enum { STEPS_A_PROGRAM = 20000, COLUMNS_IN_ALL = 60000 }; /* the latter where no time is given */
 
 /* An open part of the choices: one column fixed, and those of its parents. */
 struct node {
@@ -81,15 +81,24 @@ static int32_t weakest_open(const struct search *s)
     return weakest;
 }
 
+/* Programs that may be solved: fewer of large ones. */
+static int32_t most_nodes(const struct search *s)
+{
+    const struct remat_window_problem *problem = s->program.problem;
+    int32_t affordable = COLUMNS_IN_ALL / s->program.linear.columns_count + 1;
+    return problem->deadline > 0 || problem->nodes < affordable ? problem->nodes : affordable;
+}
+
 static enum remat_status branch(struct search *s, int64_t *extra_ns, struct remat_error *err)
 {
     const struct remat_window_problem *problem = s->program.problem;
+    int32_t most = most_nodes(s);
     REMAT_TRY(add_node(s, (struct node){.parent = -1}, err));
     for (;;) {
         int32_t at = weakest_open(s);
         struct node node = s->nodes[at];
         *extra_ns = node.proven;
-        if (node.branch < 0 || node.proven >= problem->enough_ns || s->count + 2 > problem->nodes ||
+        if (node.branch < 0 || node.proven >= problem->enough_ns || s->count + 2 > most ||
             (problem->deadline > 0 && remat_clock_seconds() >= problem->deadline))
             return REMAT_OK;
         s->nodes[at].open = false;
