@@ -101,17 +101,9 @@ static enum remat_status draw(struct report_page *page, const struct report_draw
     chart.swatches[chart.swatches_count++] = (struct report_swatch){"made again", AGAIN};
     return report_page_chart(page, &chart,
                              "What the forward pass makes and the backward pass reads, by block of the network: kept "
-                             "until then, or made again. Cheap bytes are given up first: dear ones only where no cheap "
-                             "ones are left. <code>remat explain</code> names the blocks.",
+                             "until then, or made again. What is cheap to make again is given up first, if it takes "
+                             "memory while memory is short. <code>remat explain</code> names the blocks.",
                              err);
-}
-
-static bool recomputes(const struct report_timeline *timeline)
-{
-    for (int32_t i = 0; i < timeline->plan.instructions_count; i++)
-        if (timeline->repeats[i])
-            return true;
-    return false;
 }
 
 enum remat_status report_chart_blocks(struct report_page *page, const struct report_drawn_plan *drawn,
@@ -120,7 +112,7 @@ enum remat_status report_chart_blocks(struct report_page *page, const struct rep
     struct remat_plan_block *blocks = NULL;
     struct painting painting = {0};
     enum remat_status status = REMAT_OK;
-    if (!recomputes(&drawn->timeline))
+    if (!report_recomputes(&drawn->timeline))
         return REMAT_OK;
     status = remat_plan_blocks(&drawn->timeline.graph, &drawn->timeline.plan, &blocks, &painting.count, err);
     painting.blocks = blocks;

@@ -109,9 +109,8 @@ static enum remat_status add_panel(struct report_page *page, struct report_chart
 static bool any_repeats(const struct report_drawn_plan *plans, int32_t count)
 {
     for (int32_t p = 0; p < count; p++)
-        for (int32_t i = 0; i < plans[p].timeline.plan.instructions_count; i++)
-            if (plans[p].timeline.repeats[i])
-                return true;
+        if (report_recomputes(&plans[p].timeline))
+            return true;
     return false;
 }
 

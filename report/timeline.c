@@ -7,6 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool report_recomputes(const struct report_timeline *timeline)
+{
+    for (int32_t i = 0; i < timeline->plan.instructions_count; i++)
+        if (timeline->repeats[i])
+            return true;
+    return false;
+}
+
 enum remat_category report_view_category(const struct report_timeline *timeline, int32_t view)
 {
     int32_t value = timeline->plan.views[view].value;

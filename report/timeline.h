@@ -24,6 +24,8 @@ REMAT_MUST_CHECK enum remat_status report_timeline_load(const char *folder, cons
                                                         struct report_timeline *out, struct remat_error *err);
 void report_timeline_free(struct report_timeline *timeline);
 
+/* Whether any instruction makes something again. */
+bool report_recomputes(const struct report_timeline *timeline);
 enum remat_category report_view_category(const struct report_timeline *timeline, int32_t view);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "core/plan/schedule.h"
 
-/* A number of states that takes a few hundredths of a second. */
 enum { REMAT_EXACT_MOST_VALUES = 64, REMAT_EXACT_STATES = 1 << 16 };
 
 struct remat_exact_option {

@@ -15,7 +15,7 @@ struct remat_polish {
     const volatile sig_atomic_t *stop; /* ends it once set; NULL = none */
 };
 
-/* Passes over all windows until one changes nothing. The sequence stays within the budget and gets no slower. */
+/* Passes over all windows, twice if the first pass gains. The sequence stays within the budget and gets no slower. */
 REMAT_MUST_CHECK enum remat_status remat_polish(const struct remat_polish *polish, struct remat_error *err);
 
 #endif
