@@ -10,26 +10,13 @@ exits 0 where the schedule is legal and within the budget. One thread. The resul
 is written after every point; the exit code is 1 if a schedule is missing or refused.
 """
 import argparse
-import datetime
 import json
 import pathlib
-import platform
 import subprocess
 import sys
 import tempfile
 
-
-def processor():
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def commit():
-    root = pathlib.Path(__file__).resolve().parent.parent
-    found = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
+from provenance import provenance
 
 
 def check(arguments, graph, schedule, budget):
@@ -81,8 +68,7 @@ def main():
     parser.add_argument("-o", "--output", type=pathlib.Path)
     arguments = parser.parse_args()
     known = json.loads((arguments.folder / "best_known.json").read_text())
-    result = {"format": "remat-instances", "version": 1, "command": " ".join(word if not word.startswith("/") else pathlib.Path(word).name for word in sys.argv), "commit": commit(), "machine": processor(),
-              "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "solver": arguments.solver,
+    result = {"format": "remat-instances", "version": 1, **provenance(), "solver": arguments.solver,
               "time_limit_s": arguments.time_limit, "points": []}
     print(f"{'instance':20} {'budget':>12} {'cost ns':>12} {'overhead':>10} {'to best':>11} {'bound known':>12} {'bound':>12} "
           f"{'gap':>9} {'seconds':>7}")

@@ -470,43 +470,22 @@ enum remat_status remat_closure_bounds(struct remat_closure *closure, const int6
 
 /* The cut that sets the bound, and of each of equal parts of what follows the one whose run needs most. *cuts is
  * allocated. */
-static enum remat_status choose_cuts(const struct remat_closure *closure, int32_t position, int32_t most,
-                                     int32_t **cuts, int32_t *cuts_count, struct remat_error *err)
-{
-    int32_t begin = position + 1, rest = closure->model.graph->order_count - begin, part, p;
-    int32_t parts = most - 1 < rest ? most - 1 : rest;
-    REMAT_TRY(REMAT_ALLOC(*cuts, parts + 1, err));
-    (*cuts)[0] = position;
-    *cuts_count = 1;
-    for (part = 1; part <= parts; part++) {
-        int32_t end = position + 1 + (int32_t)((int64_t)rest * part / parts), best = begin;
-        for (p = begin; p < end; p++)
-            if (closure->cuts[p].fixed_bytes > closure->cuts[best].fixed_bytes)
-                best = p;
-        (*cuts)[(*cuts_count)++] = best;
-        begin = end;
-    }
-    return REMAT_OK;
-}
-
 enum remat_status remat_closure_strengthen(struct remat_closure *closure, const struct remat_bound_effort *effort,
                                            int64_t enough_ns, struct remat_bound *bound, struct remat_error *err)
 {
-    struct remat_window_problem problem = {.budget_bytes = bound->budget_bytes,
+    struct remat_window_problem problem = {.most_cuts = effort->cuts,
+                                           .budget_bytes = bound->budget_bytes,
                                            .enough_ns = enough_ns - closure->model.base_ns,
                                            .most_columns = effort->columns,
-                                           .nodes = effort->programs,
+                                           .parts = effort->parts,
                                            .deadline = effort->deadline};
     struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
-    int32_t *cuts;
     enum remat_status status;
     if (bound->infeasible || bound->task < 0 || bound->lower_bound_ns >= enough_ns || !remat_linear_libraries[0])
         return REMAT_OK;
     proof.position = closure->model.graph->tasks[bound->task].position;
-    REMAT_TRY(choose_cuts(closure, proof.position, effort->cuts, &cuts, &problem.cuts_count, err));
-    problem.cuts = cuts;
+    problem.position = proof.position;
     status = remat_window_bound(&closure->model, &problem, &proof.extra_ns, err);
-    free(cuts);
     REMAT_TRY(status);
     REMAT_TRY(add_proof(closure, proof, err));
     answer(closure, bound);

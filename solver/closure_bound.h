@@ -38,10 +38,11 @@ REMAT_MUST_CHECK enum remat_status remat_closure_bounds(struct remat_closure *cl
                                                         int32_t count, struct remat_bound *out,
                                                         struct remat_error *err);
 
-/* How much to spend on a bound: cuts taken together, linear programs solved, and columns that none may exceed (of
- * 4,000, as for 4 cuts of a step of 400 tasks, one takes some hundredths of a second with CLP, the next ones less). */
+/* How much to spend on a bound: cuts taken together, parts of the choices looked at (with a few linear programs each),
+ * and columns that no program may exceed (of 4,000, as for 4 cuts of a step of 400 tasks, one takes some hundredths of
+ * a second with CLP). */
 struct remat_bound_effort {
-    int32_t cuts, programs, columns;
+    int32_t cuts, parts, columns;
     double deadline; /* seconds of the monotonic clock; 0 = none */
 };
 /* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below

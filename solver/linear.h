@@ -41,19 +41,21 @@ REMAT_MUST_CHECK enum remat_status remat_linear_close_row(struct remat_linear *l
 REMAT_MUST_CHECK enum remat_status remat_linear_proven(const struct remat_linear *linear, const double *prices,
                                                        int64_t *out, struct remat_error *err);
 
-/* A library that solves linear programs, with rows and costs scaled to about 1:
- * minimise costs x subject to rows x <= limits. */
-struct remat_linear_scaled {
-    int32_t columns_count, rows_count;
-    const int32_t *begins; /* per row: its first term; one more at the end */
-    int32_t *columns;      /* per term */
-    double *factors;       /* per term */
-    double *limits, *costs;
+/* Rows scaled to about 1, in the order of the program's. */
+struct remat_linear_rows {
+    int32_t count;
+    int32_t *begins;  /* per row: its first term, from 0 on; one more at the end */
+    int32_t *columns; /* per term */
+    double *factors;  /* per term */
+    double *limits;
 };
+
+/* A library that solves linear programs: minimise costs x subject to rows x <= limits. */
 struct remat_linear_library {
     const char *name;
-    /* The caller closes *out in any case. */
-    enum remat_status (*open)(const struct remat_linear_scaled *scaled, void **out, struct remat_error *err);
+    /* Without rows; costs scaled to about 1. The caller closes *out in any case. */
+    enum remat_status (*open)(int32_t columns_count, double *costs, void **out, struct remat_error *err);
+    enum remat_status (*add)(void *program, const struct remat_linear_rows *rows, struct remat_error *err);
     /* duals: what the cost changes by as a row's limit rises. At most about `steps` iterations; *found is false if it
      * gave up. */
     enum remat_status (*solve)(void *program, const double *low, const double *high, int64_t steps, double *solution,
@@ -63,7 +65,8 @@ struct remat_linear_library {
 /* Those this build has, the fastest first; ended by a null pointer. */
 extern const struct remat_linear_library *const remat_linear_libraries[];
 
-/* A program in a library's hands; `low` and `high` of the program are read anew at each solving. */
+/* A program in a library's hands. At each solving `low` and `high` of the program are read anew, and rows that were
+ * closed since the last one are added; columns are those of when it was opened. */
 struct remat_linear_engine;
 /* `library` NULL: the first one, or REMAT_UNAVAILABLE if there is none. `linear` is borrowed until the engine is
  * closed. The caller closes *out in any case; NULL is fine. */

@@ -7,27 +7,29 @@
 #include <float.h>
 #include <stdlib.h>
 
-static enum remat_status add_rows(Clp_Simplex *model, const struct remat_linear_scaled *scaled, struct remat_error *err)
-{
-    double *least;
-    int32_t row;
-    REMAT_TRY(REMAT_ALLOC(least, scaled->rows_count, err));
-    for (row = 0; row < scaled->rows_count; row++)
-        least[row] = -DBL_MAX;
-    Clp_addRows(model, scaled->rows_count, least, scaled->limits, scaled->begins, scaled->columns, scaled->factors);
-    free(least);
-    return REMAT_OK;
-}
-
-static enum remat_status open_clp(const struct remat_linear_scaled *scaled, void **out, struct remat_error *err)
+static enum remat_status open_clp(int32_t columns_count, double *costs, void **out, struct remat_error *err)
 {
     Clp_Simplex *model = *out = Clp_newModel();
     if (!model)
         return remat_fail(err, REMAT_OUT_OF_MEMORY, "CLP: not enough memory for the linear program");
     Clp_setLogLevel(model, 0);
-    Clp_resize(model, 0, scaled->columns_count);
-    Clp_chgObjCoefficients(model, scaled->costs);
-    return add_rows(model, scaled, err);
+    Clp_scaling(model, 0); /* rows come scaled; on these programs its own scaling costs several times the steps */
+    Clp_setPerturbation(model, 50);
+    Clp_resize(model, 0, columns_count);
+    Clp_chgObjCoefficients(model, costs);
+    return REMAT_OK;
+}
+
+static enum remat_status add_clp(void *program, const struct remat_linear_rows *rows, struct remat_error *err)
+{
+    double *least;
+    int32_t row;
+    REMAT_TRY(REMAT_ALLOC(least, rows->count, err));
+    for (row = 0; row < rows->count; row++)
+        least[row] = -DBL_MAX;
+    Clp_addRows(program, rows->count, least, rows->limits, rows->begins, rows->columns, rows->factors);
+    free(least);
+    return REMAT_OK;
 }
 
 static enum remat_status solve_clp(void *program, const double *low, const double *high, int64_t steps,
@@ -55,5 +57,5 @@ static void close_clp(void *program)
 }
 
 extern const struct remat_linear_library remat_linear_clp;
-const struct remat_linear_library remat_linear_clp = {"clp", open_clp, solve_clp, close_clp};
+const struct remat_linear_library remat_linear_clp = {"clp", open_clp, add_clp, solve_clp, close_clp};
 #endif

@@ -24,8 +24,8 @@ struct remat_linear_engine {
     const struct remat_linear *linear;
     const struct remat_linear_library *library;
     void *program;
-    struct remat_linear_scaled scaled;
-    double *row_scales, cost_scale; /* a row and the costs are divided by these */
+    int32_t columns_count, rows_count, rows_capacity; /* those that the library has */
+    double *row_scales, cost_scale;                   /* a row and the costs are divided by these */
     double *low, *high;
 };
 
@@ -43,43 +43,74 @@ static double mean_cost(const struct remat_linear *linear)
 }
 
 /* Bytes and ns are large numbers: rows and costs are brought to about 1. */
-static void scale(struct remat_linear_engine *engine)
+static double scale_of(const struct remat_linear *linear, int32_t row)
 {
-    const struct remat_linear *linear = engine->linear;
-    struct remat_linear_scaled *scaled = &engine->scaled;
-    int32_t row, k;
-    engine->cost_scale = mean_cost(linear);
-    for (k = 0; k < linear->columns_count; k++)
-        scaled->costs[k] = (double)linear->costs[k] / engine->cost_scale;
-    for (row = 0; row < linear->rows_count; row++) {
-        double largest = 1;
-        for (k = linear->begins[row]; k < linear->begins[row + 1]; k++)
-            largest = fmax(largest, (double)linear->terms[k].factor);
-        for (k = linear->begins[row]; k < linear->begins[row + 1]; k++) {
-            scaled->columns[k] = linear->terms[k].column;
-            scaled->factors[k] = (double)linear->terms[k].factor / largest;
-        }
-        scaled->limits[row] = (double)linear->limits[row] / largest;
-        engine->row_scales[row] = largest;
-    }
+    double largest = 1;
+    int32_t k;
+    for (k = linear->begins[row]; k < linear->begins[row + 1]; k++)
+        largest = fmax(largest, fabs((double)linear->terms[k].factor));
+    return largest;
 }
 
-static enum remat_status fill_in(struct remat_linear_engine *engine, struct remat_error *err)
+static void fill_rows(struct remat_linear_engine *engine, struct remat_linear_rows *out)
 {
     const struct remat_linear *linear = engine->linear;
-    struct remat_linear_scaled *scaled = &engine->scaled;
-    scaled->columns_count = linear->columns_count;
-    scaled->rows_count = linear->rows_count;
-    scaled->begins = linear->begins;
-    REMAT_TRY(REMAT_ALLOC(scaled->columns, linear->terms_count, err));
-    REMAT_TRY(REMAT_ALLOC(scaled->factors, linear->terms_count, err));
-    REMAT_TRY(REMAT_ALLOC(scaled->limits, linear->rows_count, err));
-    REMAT_TRY(REMAT_ALLOC(scaled->costs, linear->columns_count, err));
-    REMAT_TRY(REMAT_ALLOC(engine->row_scales, linear->rows_count, err));
+    int32_t first = linear->begins[engine->rows_count], i, k;
+    for (i = 0; i < out->count; i++) {
+        int32_t row = engine->rows_count + i;
+        double scale = engine->row_scales[row] = scale_of(linear, row);
+        out->begins[i] = linear->begins[row] - first;
+        out->limits[i] = (double)linear->limits[row] / scale;
+        for (k = linear->begins[row]; k < linear->begins[row + 1]; k++) {
+            out->columns[k - first] = linear->terms[k].column;
+            out->factors[k - first] = (double)linear->terms[k].factor / scale;
+        }
+    }
+    out->begins[out->count] = linear->begins[linear->rows_count] - first;
+}
+
+/* Gives the library the rows that were closed since. */
+static enum remat_status add_rows(struct remat_linear_engine *engine, struct remat_error *err)
+{
+    const struct remat_linear *linear = engine->linear;
+    struct remat_linear_rows rows = {.count = linear->rows_count - engine->rows_count};
+    enum remat_status status = REMAT_OK;
+    int32_t terms;
+    if (rows.count == 0)
+        return REMAT_OK;
+    terms = linear->begins[linear->rows_count] - linear->begins[engine->rows_count];
+    REMAT_TRY_GOTO(REMAT_GROW(engine->row_scales, engine->rows_capacity, linear->rows_count, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(rows.begins, rows.count + 1, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(rows.columns, terms, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(rows.factors, terms, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(rows.limits, rows.count, err), done);
+    fill_rows(engine, &rows);
+    status = engine->library->add(engine->program, &rows, err);
+    engine->rows_count = linear->rows_count;
+done:
+    free(rows.begins);
+    free(rows.columns);
+    free(rows.factors);
+    free(rows.limits);
+    return status;
+}
+
+static enum remat_status open_program(struct remat_linear_engine *engine, struct remat_error *err)
+{
+    const struct remat_linear *linear = engine->linear;
+    double *costs;
+    enum remat_status status;
+    int32_t k;
+    engine->columns_count = linear->columns_count;
+    engine->cost_scale = mean_cost(linear);
     REMAT_TRY(REMAT_ALLOC(engine->low, linear->columns_count, err));
     REMAT_TRY(REMAT_ALLOC(engine->high, linear->columns_count, err));
-    scale(engine);
-    return engine->library->open(scaled, &engine->program, err);
+    REMAT_TRY(REMAT_ALLOC(costs, linear->columns_count, err));
+    for (k = 0; k < linear->columns_count; k++)
+        costs[k] = (double)linear->costs[k] / engine->cost_scale;
+    status = engine->library->open(linear->columns_count, costs, &engine->program, err);
+    free(costs);
+    return status;
 }
 
 enum remat_status remat_linear_open(const struct remat_linear *linear, const struct remat_linear_library *library,
@@ -93,7 +124,7 @@ enum remat_status remat_linear_open(const struct remat_linear *linear, const str
     REMAT_TRY(REMAT_ALLOC(*out, 1, err));
     (*out)->linear = linear;
     (*out)->library = library;
-    return fill_in(*out, err);
+    return open_program(*out, err);
 }
 
 void remat_linear_close(struct remat_linear_engine *engine)
@@ -102,10 +133,6 @@ void remat_linear_close(struct remat_linear_engine *engine)
         return;
     if (engine->program)
         engine->library->close(engine->program);
-    free(engine->scaled.columns);
-    free(engine->scaled.factors);
-    free(engine->scaled.limits);
-    free(engine->scaled.costs);
     free(engine->row_scales);
     free(engine->low);
     free(engine->high);
@@ -117,7 +144,8 @@ enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t
 {
     const struct remat_linear *linear = engine->linear;
     int32_t k;
-    for (k = 0; k < linear->columns_count; k++) {
+    REMAT_TRY(add_rows(engine, err));
+    for (k = 0; k < engine->columns_count; k++) {
         engine->low[k] = linear->low[k];
         engine->high[k] = linear->high[k];
     }

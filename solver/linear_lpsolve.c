@@ -17,52 +17,47 @@ static enum remat_status refuse(struct remat_error *err)
     return remat_fail(err, REMAT_OUT_OF_MEMORY, "lp_solve: not enough memory for the linear program");
 }
 
-/* lp_solve counts columns from 1. */
-static bool add_rows(lprec *lp, const struct remat_linear_scaled *scaled, int *columns)
-{
-    int32_t row, k;
-    for (k = 0; k < scaled->columns_count; k++)
-        columns[k] = k + 1;
-    if (!set_obj_fnex(lp, scaled->columns_count, scaled->costs, columns))
-        return false;
-    set_add_rowmode(lp, TRUE);
-    for (row = 0; row < scaled->rows_count; row++) {
-        int32_t begin = scaled->begins[row], count = scaled->begins[row + 1] - begin;
-        for (k = 0; k < count; k++)
-            columns[k] = scaled->columns[begin + k] + 1;
-        if (!add_constraintex(lp, count, &scaled->factors[begin], columns, LE, scaled->limits[row]))
-            return false;
-    }
-    set_add_rowmode(lp, FALSE);
-    return true;
-}
-
 static int __WINAPI out_of_steps(lprec *lp, void *context)
 {
     const struct program *program = context;
     return get_total_iter(lp) > program->last_step;
 }
 
-static enum remat_status open_lpsolve(const struct remat_linear_scaled *scaled, void **out, struct remat_error *err)
+/* lp_solve counts columns from 1. */
+static enum remat_status open_lpsolve(int32_t columns_count, double *costs, void **out, struct remat_error *err)
 {
     struct program *program;
-    int *columns;
-    bool added;
+    int32_t k;
     REMAT_TRY(REMAT_ALLOC(program, 1, err));
     *out = program;
-    program->columns_count = scaled->columns_count;
-    program->rows_count = scaled->rows_count;
-    program->lp = make_lp(0, scaled->columns_count);
+    program->columns_count = columns_count;
+    program->lp = make_lp(0, columns_count);
     if (!program->lp)
         return refuse(err);
     set_verbose(program->lp, NEUTRAL);
-    REMAT_TRY(REMAT_ALLOC(columns, scaled->columns_count, err));
-    added = add_rows(program->lp, scaled, columns);
-    free(columns);
-    if (!added)
-        return refuse(err);
+    for (k = 0; k < columns_count; k++)
+        if (!set_obj(program->lp, k + 1, costs[k]))
+            return refuse(err);
     set_presolve(program->lp, PRESOLVE_SENSDUALS, 0);
     put_abortfunc(program->lp, out_of_steps, program);
+    return REMAT_OK;
+}
+
+static enum remat_status add_lpsolve(void *handle, const struct remat_linear_rows *rows, struct remat_error *err)
+{
+    struct program *program = handle;
+    int32_t row, k;
+    if (program->rows_count == 0)
+        set_add_rowmode(program->lp, TRUE); /* quicker; not permitted later */
+    for (k = 0; k < rows->begins[rows->count]; k++)
+        rows->columns[k]++;
+    for (row = 0; row < rows->count; row++) {
+        int32_t begin = rows->begins[row], count = rows->begins[row + 1] - begin;
+        if (!add_constraintex(program->lp, count, &rows->factors[begin], &rows->columns[begin], LE, rows->limits[row]))
+            return refuse(err);
+    }
+    set_add_rowmode(program->lp, FALSE);
+    program->rows_count += rows->count;
     return REMAT_OK;
 }
 
@@ -94,5 +89,6 @@ static void close_lpsolve(void *handle)
 }
 
 extern const struct remat_linear_library remat_linear_lpsolve;
-const struct remat_linear_library remat_linear_lpsolve = {"lp_solve", open_lpsolve, solve_lpsolve, close_lpsolve};
+const struct remat_linear_library remat_linear_lpsolve = {"lp_solve", open_lpsolve, add_lpsolve, solve_lpsolve,
+                                                          close_lpsolve};
 #endif

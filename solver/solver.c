@@ -24,12 +24,12 @@ static const double FALL_BACK_SHARE = 0.1;
 enum {
     PLACE_ATTEMPTS = 8,
 };
-/* A gap of more than 1 / WIDE_GAP is worth some linear programs, and then some more; where there is a limit of time,
- * any gap that is asked to be closed is worth a share of it. */
-enum { WIDE_GAP = 300, SMALL_EFFORTS = 2, EFFORTS = 4 };
-static const double BOUND_SHARE = 0.2;
-static const struct remat_bound_effort efforts[EFFORTS] = {
-    {4, 4, 4000, 0}, {8, 12, 12000, 0}, {8, 400, 20000, 0}, {14, 400, 40000, 0}};
+/* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
+ * to be closed is worth a share of it. */
+enum { WIDE_GAP = 300 };
+static const double FORESIGHT_SHARE = 0.1, BOUND_SHARE = 0.25; /* before the search, and after it */
+static const struct remat_bound_effort quick = {.cuts = 12, .parts = 40, .columns = 12000};
+static const struct remat_bound_effort thorough = {.cuts = 32, .parts = 20000, .columns = 80000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
 {
@@ -119,8 +119,21 @@ static double share_of_limit(double limit_seconds, int32_t attempt, int64_t star
 {
     double left = limit_seconds - 1e-9 * (double)(remat_clock_ns() - started_ns), least = 0.01 * limit_seconds;
     if (attempt == 0 || limit_seconds <= 0)
-        return (1 - BOUND_SHARE) * limit_seconds;
+        return (1 - BOUND_SHARE) * limit_seconds - 1e-9 * (double)(remat_clock_ns() - started_ns);
     return left / 2 > least ? left / 2 : least;
+}
+
+/* Proves what it can in a share of the limit, so that a search knows when it is done. */
+static enum remat_status foresee(struct remat_solving *solving, const struct remat_solve_options *options,
+                                 struct remat_error *err)
+{
+    struct remat_bound_effort effort = thorough;
+    struct remat_closure *closure;
+    struct remat_bound bound;
+    effort.deadline = remat_clock_seconds() + FORESIGHT_SHARE * options->time_limit_seconds;
+    REMAT_TRY(remat_solving_closure(solving, &closure, err));
+    REMAT_TRY(remat_closure_bounds(closure, &options->budget_bytes, 1, &bound, err));
+    return remat_closure_strengthen(closure, &effort, INT64_MAX, &bound, err);
 }
 
 /* A placement above the budget by `excess` is answered by the next schedule of lower peak: its placement may well fit.
@@ -132,6 +145,8 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     struct remat_solve_options inner = *options;
     int64_t started = remat_clock_ns(), excess;
     int32_t attempt;
+    if (solver->anytime && options->time_limit_seconds > 0)
+        REMAT_TRY(foresee(solving, options, err));
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
         enum remat_status status;
@@ -168,17 +183,13 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
                                     struct remat_error *err)
 {
     int64_t step_ns = plan->predicted_step_ns;
-    int32_t count = options->time_limit_seconds > 0 ? EFFORTS : SMALL_EFFORTS, k;
-    double deadline = remat_clock_seconds() + BOUND_SHARE * options->time_limit_seconds;
+    struct remat_bound_effort effort = options->time_limit_seconds > 0 ? thorough : quick;
     struct remat_exact exact;
     enum remat_status status;
-    for (k = 0; k < count && is_wide(options, plan, bound->lower_bound_ns); k++) {
-        struct remat_bound_effort effort = efforts[k];
-        effort.deadline = options->time_limit_seconds > 0 ? deadline : 0;
-        if (k >= SMALL_EFFORTS && remat_clock_seconds() >= deadline)
-            break;
+    if (options->time_limit_seconds > 0)
+        effort.deadline = remat_clock_seconds() + BOUND_SHARE * options->time_limit_seconds;
+    if (is_wide(options, plan, bound->lower_bound_ns))
         REMAT_TRY(remat_closure_strengthen(solving->closure, &effort, step_ns, bound, err));
-    }
     if (bound->infeasible || bound->lower_bound_ns >= step_ns)
         return REMAT_OK;
     status = remat_exact_solve(solving->graph, budget, step_ns, REMAT_EXACT_STATES, &exact, err);

@@ -5,20 +5,21 @@
  * that is next read in a window and does not survive the cut where it begins is made again within it, and so is what
  * that needs, unless the order reads it there anyway or it survives that cut; what survives the next cut, too, survived
  * this one or is made again in between. Runs in different intervals are different runs, so their times add up. The
- * whole is a linear program, its choices of survivors branched on; what it proves is computed from its prices in
- * integers (solver/linear.h). docs/lower-bounds.md has the proof. */
+ * whole is a linear program, to which rows are added that its solutions violate (integer_row.h, window_runs.h) and
+ * whose choices are branched on; what it proves is computed from its prices in integers (solver/linear.h).
+ * docs/lower-bounds.md has the proof. */
 #ifndef REMAT_SOLVER_WINDOW_BOUND_H
 #define REMAT_SOLVER_WINDOW_BOUND_H
 
 #include "solver/cut_model.h"
 
 struct remat_window_problem {
-    const int32_t *cuts; /* positions, ascending; borrowed */
-    int32_t cuts_count;
+    int32_t position; /* the first cut; others are chosen where they seem to matter */
+    int32_t most_cuts;
     int64_t budget_bytes;
     int64_t enough_ns;    /* stop when this much is proven */
     int32_t most_columns; /* larger programs are not solved */
-    int32_t nodes;        /* most programs solved */
+    int32_t parts;        /* most parts of the choices looked at, with a few programs each */
     double deadline;      /* seconds of the monotonic clock; 0 = none */
 };
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A window from cut `begin` to cut `end` (problem->cuts_count: to the end of the step). */
+/* A window from cut `begin` to cut `end` (cuts_count: to the end of the step). */
 static int32_t *used_column(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way)
 {
-    return &p->used[((int64_t)begin * (p->problem->cuts_count + 1) + end) * p->model->ways_count + way];
+    return &p->used[((int64_t)begin * (p->cuts_count + 1) + end) * p->model->ways_count + way];
 }
 
 /* The first cut at or after the next reading of a value after a cut; -1 if nothing reads it. */
@@ -14,12 +14,12 @@ static int32_t next_end(const struct remat_window_program *p, int32_t cut, int32
 {
     const struct remat_task_graph *graph = p->model->graph;
     const struct remat_value *source = &graph->values[value];
-    int32_t position = p->problem->cuts[cut], read = -1, end = cut + 1, k;
+    int32_t position = p->cuts[cut], read = -1, end = cut + 1, k;
     if (p->model->values[value].last_read <= position)
         return -1;
     for (k = source->users_count - 1; k >= 0 && graph->tasks[source->users[k]].position > position; k--)
         read = graph->tasks[source->users[k]].position;
-    while (end < p->problem->cuts_count && p->problem->cuts[end] < read)
+    while (end < p->cuts_count && p->cuts[end] < read)
         end++;
     return end;
 }
@@ -53,9 +53,10 @@ static enum remat_status use(struct remat_window_program *p, int32_t begin, int3
         REMAT_TRY(new_column(p, 0, known, err));
         for (k = begin; k < end; k++) {
             int32_t *run = &p->run[k * p->model->ways_count + way];
-            if (source->last_key <= p->problem->cuts[k])
+            if (source->last_key <= p->cuts[k])
                 break;
             REMAT_TRY(new_column(p, source->time_ns, run, err));
+            REMAT_TRY(new_column(p, source->time_ns, &p->again[k * p->model->ways_count + way], err));
             REMAT_TRY(remat_linear_term(&p->linear, *run, -1, err));
         }
         REMAT_TRY(remat_linear_term(&p->linear, *known, 1, err));
@@ -68,7 +69,7 @@ static enum remat_status use(struct remat_window_program *p, int32_t begin, int3
     return REMAT_OK;
 }
 
-/* need <= survives the cut + made again in the window; need = -1: 1. */
+/* need <= survives the cut + made again in the window, or the excess; need = -1: 1. */
 static enum remat_status demand(struct remat_window_program *p, int32_t cut, int32_t end, int32_t value, int32_t need,
                                 struct remat_error *err)
 {
@@ -77,7 +78,8 @@ static enum remat_status demand(struct remat_window_program *p, int32_t cut, int
         REMAT_TRY(remat_linear_term(&p->linear, need, 1, err));
     REMAT_TRY(survive(p, cut, value, &column, err));
     REMAT_TRY(remat_linear_term(&p->linear, column, -1, err));
-    if (!remat_cut_reproducible(p->model, value, p->problem->cuts[cut]))
+    REMAT_TRY(remat_linear_term(&p->linear, p->excess, -1, err));
+    if (!remat_cut_reproducible(p->model, value, p->cuts[cut]))
         return remat_linear_close_row(&p->linear, need >= 0 ? 0 : -1, err);
     /* The row of `used`, if it is new, must be written on its own: before this one. */
     column = *used_column(p, cut, end, p->model->values[value].way);
@@ -89,7 +91,7 @@ static enum remat_status prepare(struct remat_window_program *p, int32_t cut, in
                                  struct remat_error *err)
 {
     int32_t column;
-    if (!remat_cut_reproducible(p->model, value, p->problem->cuts[cut]))
+    if (!remat_cut_reproducible(p->model, value, p->cuts[cut]))
         return REMAT_OK;
     return use(p, cut, end, p->model->values[value].way, &column, err);
 }
@@ -100,13 +102,13 @@ static enum remat_status write_demands(struct remat_window_program *p, int32_t c
     int32_t v;
     for (v = 0; v < p->model->values_count; v++) {
         int32_t end = next_end(p, cut, v), next = -1;
-        if (p->model->values[v].made > p->problem->cuts[cut] || p->weights[v] == 0)
+        if (p->model->values[v].made > p->cuts[cut])
             continue;
         if (end >= 0) {
             REMAT_TRY(prepare(p, cut, end, v, err));
             REMAT_TRY(demand(p, cut, end, v, -1, err));
         }
-        if (cut + 1 < p->problem->cuts_count)
+        if (cut + 1 < p->cuts_count)
             next = p->survives[(int64_t)(cut + 1) * p->model->values_count + v];
         if (next >= 0 && end != cut + 1) {
             REMAT_TRY(prepare(p, cut, cut + 1, v, err));
@@ -133,17 +135,18 @@ static enum remat_status write_needs(struct remat_window_program *p, int32_t cut
 }
 
 /* fixed bytes + weights of survivors <= budget, or the excess. */
-static enum remat_status write_memory(struct remat_window_program *p, int32_t first, int64_t fixed_bytes,
+static enum remat_status write_memory(struct remat_window_program *p, int32_t cut, int32_t first, int64_t fixed_bytes,
                                       struct remat_error *err)
 {
-    int64_t sum = 0;
+    int64_t sum = 0, capacity = p->budget_bytes - fixed_bytes;
     int32_t k;
+    p->memory[cut] = (struct remat_memory_row){first, p->survivors_count - first, capacity};
     for (k = first; k < p->survivors_count; k++) {
         REMAT_TRY(remat_linear_term(&p->linear, p->survivors[k].column, p->survivors[k].weight, err));
         sum += p->survivors[k].weight;
     }
     REMAT_TRY(remat_linear_term(&p->linear, p->excess, -sum, err));
-    return remat_linear_close_row(&p->linear, p->problem->budget_bytes - fixed_bytes, err);
+    return remat_linear_close_row(&p->linear, capacity, err);
 }
 
 static enum remat_status write_cut(struct remat_window_program *p, int32_t cut, struct remat_error *err)
@@ -152,45 +155,61 @@ static enum remat_status write_cut(struct remat_window_program *p, int32_t cut, 
     int32_t first = p->survivors_count, v, k;
     for (v = 0; v < p->model->values_count; v++)
         p->weights[v] = p->model->values[v].bytes;
-    remat_cut_memory_at(p->model, p->model->graph->order[p->problem->cuts[cut]], &memory);
+    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[cut]], &memory);
     for (k = 0; k < memory.count; k++)
         p->weights[memory.values[k]] = memory.weights[k];
     p->pending_count = 0;
     REMAT_TRY(write_demands(p, cut, err));
-    for (k = 0; k < p->pending_count && p->linear.columns_count <= p->problem->most_columns; k += 2)
+    for (k = 0; k < p->pending_count && p->linear.columns_count <= p->most_columns; k += 2)
         REMAT_TRY(write_needs(p, cut, p->pending[k], p->pending[k + 1], err));
-    return write_memory(p, first, memory.fixed_bytes, err);
+    return write_memory(p, cut, first, memory.fixed_bytes, err);
 }
 
 static enum remat_status make_room(struct remat_window_program *p, struct remat_error *err)
 {
-    const int64_t cuts = p->problem->cuts_count, ways = p->model->ways_count, values = p->model->values_count;
+    const int64_t cuts = p->cuts_count, ways = p->model->ways_count, values = p->model->values_count;
+    int32_t v;
     REMAT_TRY(REMAT_ALLOC(p->run, cuts * ways, err));
+    REMAT_TRY(REMAT_ALLOC(p->again, cuts * ways, err));
     REMAT_TRY(REMAT_ALLOC(p->used, cuts * (cuts + 1) * ways, err));
     REMAT_TRY(REMAT_ALLOC(p->survives, cuts * values, err));
     REMAT_TRY(REMAT_ALLOC(p->weights, values, err));
+    REMAT_TRY(REMAT_ALLOC(p->way_value, ways, err));
+    REMAT_TRY(REMAT_ALLOC(p->way_bytes, ways, err));
+    for (v = 0; v < values; v++)
+        if (p->model->values[v].way >= 0) {
+            struct remat_cut_memory memory;
+            remat_cut_memory_at(p->model, p->model->graph->values[v].recipes[0], &memory);
+            p->way_value[p->model->values[v].way] = v;
+            p->way_bytes[p->model->values[v].way] = memory.fixed_bytes;
+        }
+    REMAT_TRY(REMAT_ALLOC(p->memory, cuts, err));
     memset(p->run, 0xff, (size_t)(cuts * ways) * sizeof *p->run);
+    memset(p->again, 0xff, (size_t)(cuts * ways) * sizeof *p->again);
     memset(p->used, 0xff, (size_t)(cuts * (cuts + 1) * ways) * sizeof *p->used);
     memset(p->survives, 0xff, (size_t)(cuts * values) * sizeof *p->survives);
     return REMAT_OK;
 }
 
-enum remat_status remat_window_program_make(const struct remat_cut_model *model,
-                                            const struct remat_window_problem *problem,
+enum remat_status remat_window_program_make(const struct remat_cut_model *model, const int32_t *cuts,
+                                            int32_t cuts_count, int64_t budget_bytes, int32_t most_columns,
                                             struct remat_window_program *out, struct remat_error *err)
 {
     int64_t all_ns = 1;
     int32_t cut, w;
     memset(out, 0, sizeof *out);
     out->model = model;
-    out->problem = problem;
+    out->cuts = cuts;
+    out->cuts_count = cuts_count;
+    out->budget_bytes = budget_bytes;
+    out->most_columns = most_columns;
     REMAT_TRY(make_room(out, err));
     for (w = 0; w < model->ways_count; w++)
         all_ns += model->ways[w].time_ns;
     all_ns = all_ns < INT64_C(1) << 40 ? all_ns * 1000 : all_ns;
     REMAT_TRY(remat_linear_column(&out->linear, all_ns, &out->excess, err));
     /* From the last to the first: what survives a cut is demanded of the interval before. */
-    for (cut = problem->cuts_count - 1; cut >= 0 && out->linear.columns_count <= problem->most_columns; cut--)
+    for (cut = cuts_count - 1; cut >= 0 && out->linear.columns_count <= most_columns; cut--)
         REMAT_TRY(write_cut(out, cut, err));
     return REMAT_OK;
 }
@@ -199,9 +218,13 @@ void remat_window_program_free(struct remat_window_program *program)
 {
     remat_linear_free(&program->linear);
     free(program->run);
+    free(program->again);
     free(program->used);
     free(program->survives);
     free(program->weights);
+    free(program->way_value);
+    free(program->way_bytes);
+    free(program->memory);
     free(program->pending);
     free(program->survivors);
     memset(program, 0, sizeof *program);

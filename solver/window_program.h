@@ -1,36 +1,49 @@
 /* The linear program of solver/window_bound.h. Columns, all between 0 and 1:
  *   run      [interval][way]: a way is used in an interval; costs its time
+ *   again    [interval][way]: it is used there more than once; costs its time once more
  *   used     [window][way]: it is used in a window
  *   survives [cut][value]
  * and one that makes every program feasible at a price beyond all bounds. */
 #ifndef REMAT_SOLVER_WINDOW_PROGRAM_H
 #define REMAT_SOLVER_WINDOW_PROGRAM_H
 
+#include "solver/cut_model.h"
 #include "solver/linear.h"
-#include "solver/window_bound.h"
 
 struct remat_survivor {
     int32_t column;
     int64_t weight;
 };
 
+/* At a cut: sum of weight x over survivors [first, first + count) <= capacity. */
+struct remat_memory_row {
+    int32_t first, count;
+    int64_t capacity;
+};
+
 struct remat_window_program {
     const struct remat_cut_model *model;
-    const struct remat_window_problem *problem;
+    const int32_t *cuts; /* positions, ascending; borrowed */
+    int32_t cuts_count, most_columns;
+    int64_t budget_bytes;
     struct remat_linear linear;
-    int32_t *run, *used, *survives; /* columns, -1 = none */
-    int64_t *weights;               /* per value, at the cut in work */
-    int32_t *pending;               /* windows' ways whose needs are not written yet: (end, way) pairs */
+    int32_t *run, *again, *used, *survives; /* columns, -1 = none */
+    int64_t *weights;                       /* per value, at the cut in work */
+    int32_t *way_value;                     /* per way: a value that it makes */
+    int64_t *way_bytes;                     /* per way: what its first recipe holds when it runs */
+    int32_t *pending;                       /* windows' ways whose needs are not written yet: (end, way) pairs */
     int32_t pending_count, pending_capacity;
     struct remat_survivor *survivors; /* all `survives` columns */
     int32_t survivors_count, survivors_capacity;
-    int32_t excess; /* the column that makes it feasible */
+    struct remat_memory_row *memory; /* per cut */
+    int32_t excess;                  /* the column that makes it feasible */
 };
 
-/* Stops, with too many columns, at problem->most_columns. */
-REMAT_MUST_CHECK enum remat_status remat_window_program_make(const struct remat_cut_model *model,
-                                                             const struct remat_window_problem *problem,
-                                                             struct remat_window_program *out, struct remat_error *err);
+/* Stops, with too many columns, beyond most_columns. `model` and `cuts` are borrowed until it is freed. */
+REMAT_MUST_CHECK enum remat_status remat_window_program_make(const struct remat_cut_model *model, const int32_t *cuts,
+                                                             int32_t cuts_count, int64_t budget_bytes,
+                                                             int32_t most_columns, struct remat_window_program *out,
+                                                             struct remat_error *err);
 void remat_window_program_free(struct remat_window_program *program);
 
 #endif

@@ -1,0 +1,339 @@
+#include "solver/window_runs.h"
+
+#include <stdlib.h>
+
+/* Runs by less ask for no row. */
+static const double LEAST_USED = 1e-3;
+
+void remat_window_run_memory(const struct remat_window_program *program, int32_t way, int64_t *fixed_bytes,
+                             int64_t *weights)
+{
+    const struct remat_cut_model *model = program->model;
+    const struct remat_value *value = &model->graph->values[program->way_value[way]];
+    struct remat_cut_memory memory;
+    int32_t v, r, k;
+    for (v = 0; v < model->values_count; v++)
+        weights[v] = model->values[v].bytes;
+    *fixed_bytes = INT64_MAX;
+    for (r = 0; r < value->recipes_count; r++) {
+        remat_cut_memory_at(model, value->recipes[r], &memory);
+        if (memory.fixed_bytes < *fixed_bytes)
+            *fixed_bytes = memory.fixed_bytes;
+        for (k = 0; k < memory.count; k++)
+            if (memory.weights[k] < weights[memory.values[k]])
+                weights[memory.values[k]] = memory.weights[k];
+    }
+}
+
+/* The row in work, and the window that it is about. */
+struct window {
+    struct remat_window_program *program;
+    const double *solution;
+    int32_t begin, end; /* cuts */
+    int64_t *weights;   /* per value: beside the run */
+    /* Per value that the run comes from: how much of what lies between survived the first cut, at least (2: no such
+     * value), and what reads it (-1: the run itself). */
+    double *broken;
+    int32_t *reader;
+    struct remat_integer_row *row;
+    struct remat_cut_memory at_begin, at_end;
+};
+
+static bool is_input(const struct window *window, int32_t cut, int32_t value)
+{
+    const struct remat_task_graph *graph = window->program->model->graph;
+    const struct remat_task *task = &graph->tasks[graph->order[window->program->cuts[cut]]];
+    int32_t k;
+    for (k = 0; k < task->inputs_count; k++)
+        if (task->inputs[k] == value)
+            return true;
+    return false;
+}
+
+static int32_t survivor(const struct window *window, int32_t cut, int32_t value)
+{
+    return window->program->survives[(int64_t)cut * window->program->model->values_count + value];
+}
+
+/* How often a value is made again in an interval, by the solution; -1 if the program does not say. `column` -1: never.
+ */
+static double made_again(const struct window *window, int32_t interval, int32_t value, int32_t *column)
+{
+    const struct remat_window_program *p = window->program;
+    *column = -1;
+    if (!remat_cut_reproducible(p->model, value, p->cuts[interval]))
+        return 0;
+    *column = p->run[(int64_t)interval * p->model->ways_count + p->model->values[value].way];
+    return *column >= 0 ? window->solution[*column] : -1;
+}
+
+/* How much of a value is held at the window's end; `column` -1: certainly. 0: not asked for. */
+static double held_at_end(const struct window *window, int32_t value, int32_t *column)
+{
+    *column = -1;
+    if (is_input(window, window->end, value))
+        return 1;
+    *column = survivor(window, window->end, value);
+    return *column >= 0 ? window->solution[*column] : 0;
+}
+
+static void add_held(struct window *window, int32_t value, int32_t column)
+{
+    if (column >= 0)
+        remat_integer_row_add(window->row, column, window->weights[value]);
+    else
+        window->row->limit -= window->weights[value];
+}
+
+/* ---------------------------------------------------------------------------------------------------------- carried */
+
+static double carried(const struct window *window, int32_t value)
+{
+    int32_t column, j;
+    double part = held_at_end(window, value, &column);
+    for (j = window->begin; j < window->end && part > 0; j++) {
+        double again = made_again(window, j, value, &column);
+        part = again >= 0 ? part - again : 0;
+    }
+    return part;
+}
+
+static void add_carried(struct window *window, int32_t value)
+{
+    int32_t column, j;
+    held_at_end(window, value, &column);
+    add_held(window, value, column);
+    for (j = window->begin; j < window->end; j++) {
+        made_again(window, j, value, &column);
+        if (column >= 0)
+            remat_integer_row_add(window->row, column, -window->weights[value]);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------- ancestors */
+
+static void reach(struct window *window, int32_t way, double broken, int32_t reader)
+{
+    const struct remat_cut_model *model = window->program->model;
+    int32_t k;
+    for (k = 0; k < model->ways[way].inputs_count; k++) {
+        int32_t value = model->inputs[model->ways[way].inputs + k];
+        if (broken < window->broken[value]) {
+            window->broken[value] = broken;
+            window->reader[value] = reader;
+        }
+    }
+}
+
+/* From the run back, latest made first. */
+static void find_ancestors(struct window *window, int32_t way)
+{
+    const struct remat_cut_model *model = window->program->model;
+    int32_t p, k, v;
+    for (v = 0; v < model->values_count; v++)
+        window->broken[v] = 2;
+    reach(window, way, 0, -1);
+    for (p = window->program->cuts[window->begin]; p >= 0; p--) {
+        const struct remat_task *task = &model->graph->tasks[model->graph->order[p]];
+        for (k = 0; k < task->outputs_count; k++) {
+            int32_t value = task->outputs[k], survives = survivor(window, window->begin, value);
+            if (window->broken[value] < 1 && survives >= 0 && model->values[value].way >= 0 &&
+                model->values[value].way != way)
+                reach(window, model->values[value].way, window->broken[value] + window->solution[survives], value);
+        }
+    }
+}
+
+static int32_t used_in_window(const struct window *window, int32_t value)
+{
+    const struct remat_window_program *p = window->program;
+    int32_t way = p->model->values[value].way;
+    return way < 0 ? -1
+                   : p->used[((int64_t)window->begin * (p->cuts_count + 1) + window->end) * p->model->ways_count + way];
+}
+
+static double ancestor(const struct window *window, int32_t value)
+{
+    const struct remat_window_program *p = window->program;
+    int32_t used = used_in_window(window, value), survives = survivor(window, window->begin, value), column, j;
+    double part = held_at_end(window, value, &column);
+    if (used < 0 || survives < 0 || window->broken[value] >= 1)
+        return 0;
+    part += window->solution[used] - window->solution[survives] - window->broken[value];
+    for (j = window->begin; j < window->end && part > 0; j++) {
+        double again = made_again(window, j, value, &column);
+        part = again >= 0 ? part - again : 0;
+        if (column >= 0)
+            part -= window->solution[p->again[(int64_t)j * p->model->ways_count + p->model->values[value].way]];
+    }
+    return part;
+}
+
+static void add_ancestor(struct window *window, int32_t value)
+{
+    const struct remat_window_program *p = window->program;
+    const int64_t weight = window->weights[value];
+    int32_t column, j, between;
+    held_at_end(window, value, &column);
+    add_held(window, value, column);
+    remat_integer_row_add(window->row, used_in_window(window, value), weight);
+    remat_integer_row_add(window->row, survivor(window, window->begin, value), -weight);
+    for (between = window->reader[value]; between >= 0; between = window->reader[between])
+        remat_integer_row_add(window->row, survivor(window, window->begin, between), -weight);
+    for (j = window->begin; j < window->end; j++) {
+        made_again(window, j, value, &column);
+        if (column < 0)
+            continue;
+        remat_integer_row_add(window->row, column, -weight);
+        remat_integer_row_add(window->row, p->again[(int64_t)j * p->model->ways_count + p->model->values[value].way],
+                              -weight);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- rows */
+
+static int64_t beyond_weight(const struct remat_cut_model *model, const struct remat_cut_memory *memory, int32_t value,
+                             bool dies)
+{
+    int32_t k;
+    for (k = 0; k < memory->count; k++)
+        if (memory->values[k] == value)
+            return model->values[value].bytes - (dies ? 0 : memory->weights[k]);
+    return 0;
+}
+
+/* Terms of what is held at the window's end. *permitted: what the memory of its cuts lets that take. */
+static void add_values(struct window *window, int64_t *permitted)
+{
+    const struct remat_cut_model *model = window->program->model;
+    int64_t begin = window->program->budget_bytes - window->at_begin.fixed_bytes;
+    int64_t end = window->program->budget_bytes - window->at_end.fixed_bytes;
+    bool all_carried = true;
+    int32_t v;
+    for (v = 0; v < model->values_count; v++) {
+        double as_carried, as_ancestor;
+        if (model->values[v].made > window->program->cuts[window->begin] || window->weights[v] == 0)
+            continue;
+        as_carried = carried(window, v);
+        as_ancestor = ancestor(window, v);
+        if (as_carried <= 0 && as_ancestor <= 0)
+            continue;
+        if (as_carried >= as_ancestor) {
+            add_carried(window, v);
+        } else {
+            add_ancestor(window, v);
+            all_carried = false;
+        }
+        begin += beyond_weight(model, &window->at_begin, v, false);
+        end += beyond_weight(model, &window->at_end, v, true);
+    }
+    *permitted = all_carried && begin < end ? begin : end;
+}
+
+/* Of the values that are made in the window and read at the end of an interval: the least that any interval holds. */
+static int64_t add_passing(struct window *window)
+{
+    const struct remat_window_program *p = window->program;
+    const struct remat_cut_model *model = p->model;
+    int64_t least = INT64_MAX;
+    int32_t j, k, column;
+    for (j = window->begin; j < window->end; j++) {
+        const struct remat_task *task = &model->graph->tasks[model->graph->order[p->cuts[j + 1]]];
+        int64_t sum = 0;
+        for (k = 0; k < task->inputs_count; k++) {
+            int32_t v = task->inputs[k], made = model->values[v].made;
+            double again = made_again(window, j, v, &column);
+            if (made <= p->cuts[window->begin] || made > p->cuts[j] || again < 0 || again > 0.5)
+                continue;
+            sum += window->weights[v];
+            if (column >= 0)
+                remat_integer_row_add(window->row, column, -window->weights[v]);
+        }
+        least = sum < least ? sum : least;
+    }
+    return least;
+}
+
+/* The row of a way's runs in the window; false if it says nothing. */
+static bool build(struct window *window, int32_t way, int32_t used)
+{
+    int64_t fixed_bytes, permitted, least, factor;
+    remat_integer_row_clear(window->row);
+    remat_window_run_memory(window->program, way, &fixed_bytes, window->weights);
+    find_ancestors(window, way);
+    add_values(window, &permitted);
+    least = add_passing(window);
+    factor = fixed_bytes + least - (window->program->budget_bytes - permitted);
+    if (factor <= 0)
+        return false;
+    window->row->limit += permitted;
+    remat_integer_row_add(window->row, used, factor);
+    return true;
+}
+
+static enum remat_status check_window(struct window *window, int32_t *added, struct remat_error *err)
+{
+    const struct remat_window_program *p = window->program;
+    const int64_t ways = p->model->ways_count;
+    const int32_t *used = window->end == window->begin + 1
+                              ? &p->run[window->begin * ways]
+                              : &p->used[((int64_t)window->begin * (p->cuts_count + 1) + window->end) * ways];
+    struct remat_rounding best = {.violation = 0};
+    int32_t chosen = -1, w;
+    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->begin]], &window->at_begin);
+    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->end]], &window->at_end);
+    for (w = 0; w < ways; w++) {
+        struct remat_rounding rounding;
+        if (used[w] < 0 || window->solution[used[w]] < LEAST_USED || !build(window, w, used[w]))
+            continue;
+        rounding = remat_integer_row_round(window->row, window->solution);
+        if (rounding.violation > best.violation) {
+            best = rounding;
+            chosen = w;
+        }
+    }
+    if (chosen < 0 || !build(window, chosen, used[chosen]))
+        return REMAT_OK;
+    ++*added;
+    return remat_integer_row_write(window->row, window->solution, &best, p->excess, &window->program->linear, err);
+}
+
+enum remat_status remat_window_runs(struct remat_window_program *program, const double *solution,
+                                    struct remat_integer_row *row, int32_t *added, struct remat_error *err)
+{
+    struct window window = {.program = program, .solution = solution, .row = row};
+    enum remat_status status = REMAT_OK;
+    *added = 0;
+    REMAT_TRY_GOTO(REMAT_ALLOC(window.weights, program->model->values_count, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(window.broken, program->model->values_count, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(window.reader, program->model->values_count, err), done);
+    for (window.begin = 0; window.begin + 1 < program->cuts_count; window.begin++)
+        for (window.end = window.begin + 1; window.end < program->cuts_count && status == REMAT_OK; window.end++)
+            status = check_window(&window, added, err);
+done:
+    free(window.weights);
+    free(window.broken);
+    free(window.reader);
+    return status;
+}
+
+enum remat_status remat_window_memory(struct remat_window_program *program, const double *solution,
+                                      struct remat_integer_row *row, int32_t *added, struct remat_error *err)
+{
+    int32_t cut, k;
+    *added = 0;
+    for (cut = 0; cut < program->cuts_count; cut++) {
+        const struct remat_memory_row *memory = &program->memory[cut];
+        struct remat_rounding rounding;
+        remat_integer_row_clear(row);
+        row->limit = memory->capacity;
+        for (k = memory->first; k < memory->first + memory->count; k++)
+            remat_integer_row_add(row, program->survivors[k].column, program->survivors[k].weight);
+        rounding = remat_integer_row_round(row, solution);
+        if (rounding.violation == 0)
+            continue;
+        ++*added;
+        REMAT_TRY(remat_integer_row_write(row, solution, &rounding, program->excess, &program->linear, err));
+    }
+    return REMAT_OK;
+}
