@@ -28,7 +28,7 @@ enum {
  * to be closed is worth a share of it. */
 enum { WIDE_GAP = 300 };
 static const double FORESIGHT_SHARE = 0.1, BOUND_SHARE = 0.25; /* before the search, and after it */
-static const struct remat_bound_effort quick = {.cuts = 12, .parts = 40, .columns = 12000};
+static const struct remat_bound_effort quick = {.cuts = 16, .parts = 100, .columns = 16000};
 static const struct remat_bound_effort thorough = {.cuts = 32, .parts = 20000, .columns = 80000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)

@@ -8,11 +8,11 @@
 #include <string.h>
 
 /* Of one program; of all of them, where no time is given. */
-enum { STEPS_A_PROGRAM = 20000, COLUMNS_IN_ALL = 200000 };
+enum { STEPS_A_PROGRAM = 20000, COLUMNS_IN_ALL = 300000 };
 /* How often rows are added that a solution violates: at first, and to each part. */
 enum { ROUNDS = 10, ROUNDS_A_PART = 2 };
-/* Parts that are looked at before cuts are added, and cuts that are added at a time. */
-enum { PARTS_A_CHOICE = 30, CUTS_AT_A_TIME = 2 };
+/* Parts that are looked at before cuts are added; cuts that are added at a time; cuts beside the first at the start. */
+enum { PARTS_A_CHOICE = 10, CUTS_AT_A_TIME = 2, FIRST_CUTS = 3 };
 
 /* An open part of the choices: one column fixed, and those of its parents. */
 struct node {
@@ -26,7 +26,8 @@ struct node {
 struct search {
     const struct remat_cut_model *model;
     const struct remat_window_problem *problem;
-    int32_t *cuts, cuts_count; /* positions */
+    struct remat_window_cut *cuts;
+    int32_t cuts_count;
     struct remat_window_program program;
     struct remat_linear_engine *engine;
     double *solution, *prices; /* per column, per row */
@@ -172,10 +173,12 @@ static enum remat_status make_program(struct search *s, struct remat_error *err)
     return remat_linear_open(&s->program.linear, NULL, &s->engine, err);
 }
 
-static int by_position(const void *a, const void *b)
+static int ascending(const void *a, const void *b)
 {
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
+    const struct remat_window_cut *x = a, *y = b;
+    if (x->position != y->position)
+        return x->position < y->position ? -1 : 1;
+    return (x->way > y->way) - (x->way < y->way);
 }
 
 static int by_excess(const void *a, const void *b)
@@ -183,7 +186,7 @@ static int by_excess(const void *a, const void *b)
     const struct remat_window_gap *x = a, *y = b;
     if (x->excess_bytes != y->excess_bytes)
         return x->excess_bytes < y->excess_bytes ? 1 : -1;
-    return (x->position > y->position) - (x->position < y->position);
+    return ascending(&x->cut, &y->cut);
 }
 
 /* Adds cuts where the solution exceeds the budget most, as far as there may be more. */
@@ -197,8 +200,8 @@ static enum remat_status add_cuts(struct search *s, bool *added, struct remat_er
     REMAT_TRY_GOTO(remat_window_gaps(&s->program, s->solution, gaps, &count, err), done);
     qsort(gaps, (size_t)count, sizeof *gaps, by_excess);
     for (k = 0; k < count && k < room && k < CUTS_AT_A_TIME; k++)
-        s->cuts[s->cuts_count++] = gaps[k].position;
-    qsort(s->cuts, (size_t)s->cuts_count, sizeof *s->cuts, by_position);
+        s->cuts[s->cuts_count++] = gaps[k].cut;
+    qsort(s->cuts, (size_t)s->cuts_count, sizeof *s->cuts, ascending);
     *added = count > 0;
 done:
     free(gaps);
@@ -231,25 +234,52 @@ static enum remat_status begin(struct search *s, int32_t *most, struct remat_err
     return add_node(s, (struct node){.parent = -1}, err);
 }
 
-/* From one cut on: divides some parts, then adds cuts where the weakest one's answer shows that they are missing. */
+static int64_t run_bytes(const struct remat_cut_model *model, int32_t position)
+{
+    struct remat_cut_memory memory;
+    remat_cut_memory_at(model, model->graph->order[position], &memory);
+    return memory.fixed_bytes;
+}
+
+/* The given one, and of each of equal parts of the order after it the one whose run needs most. */
+static void first_cuts(struct search *s)
+{
+    int32_t begin = s->problem->position + 1, rest = s->model->graph->order_count - begin, part, p;
+    int32_t parts = s->problem->most_cuts - 1 < FIRST_CUTS ? s->problem->most_cuts - 1 : FIRST_CUTS;
+    s->cuts[s->cuts_count++] = (struct remat_window_cut){s->problem->position, -1};
+    for (part = 1; part <= parts && parts <= rest; part++) {
+        int32_t end = s->problem->position + 1 + (int32_t)((int64_t)rest * part / parts), best = begin;
+        for (p = begin; p < end; p++)
+            if (run_bytes(s->model, p) > run_bytes(s->model, best))
+                best = p;
+        s->cuts[s->cuts_count++] = (struct remat_window_cut){best, -1};
+        begin = end;
+    }
+}
+
+/* From few cuts on: divides some parts, then adds cuts where the weakest one's answer shows that they are missing. */
 static enum remat_status search(struct search *s, int64_t *proven, struct remat_error *err)
 {
     int32_t most, weakest;
     bool added;
     REMAT_TRY(REMAT_ALLOC(s->cuts, s->problem->most_cuts + 1, err));
-    s->cuts[s->cuts_count++] = s->problem->position;
+    first_cuts(s);
     REMAT_TRY(begin(s, &most, err));
     while (most > 0) {
         int32_t some = s->count + PARTS_A_CHOICE;
+        bool divisible;
         REMAT_TRY(branch(s, some < most ? some : most, &weakest, err));
+        divisible = s->nodes[weakest].branch >= 0 && s->count + 2 <= most;
         if (s->nodes[weakest].proven > *proven)
             *proven = s->nodes[weakest].proven;
         if (*proven >= s->problem->enough_ns || is_over(s))
             return REMAT_OK;
+        if (divisible && s->nodes[weakest].proven < *proven)
+            continue; /* fewer cuts did better: it is not for want of cuts */
         REMAT_TRY(refine(s, weakest, &added, err));
         if (added)
             REMAT_TRY(begin(s, &most, err));
-        else if (s->nodes[weakest].branch < 0 || s->count + 2 > most)
+        else if (!divisible)
             return REMAT_OK;
     }
     return REMAT_OK;

@@ -1,7 +1,5 @@
 #include "solver/window_gaps.h"
 
-#include "solver/window_runs.h"
-
 #include <stdlib.h>
 
 /* Of a budget: less is not worth a cut. */
@@ -25,7 +23,7 @@ struct hold {
 struct interval {
     const struct remat_window_program *program;
     const double *solution;
-    int32_t cut, begin, end;
+    int32_t cut, next, begin, end; /* cuts that are first runs, and their positions */
     struct hold *holds;
 };
 
@@ -40,13 +38,14 @@ static struct hold begin_hold(const struct interval *in, int32_t value)
     const struct remat_window_program *p = in->program;
     const struct remat_cut_model *model = p->model;
     const struct remat_value *source = &model->graph->values[value];
-    int32_t way = model->values[value].way, next = in->cut + 1, k;
+    int32_t way = model->values[value].way, k;
     struct hold hold = {.made = model->values[value].made, .needed = INT32_MAX, .last = -1};
-    if (in->cut >= 0 && way >= 0 && hold.made <= in->begin)
-        hold.remade = amount(in->solution, p->run[(int64_t)in->cut * model->ways_count + way]);
+    for (k = in->cut; in->cut >= 0 && way >= 0 && hold.made <= in->begin && k < in->next; k++)
+        hold.remade += amount(in->solution, p->run[(int64_t)k * model->ways_count + way]);
+    hold.remade = hold.remade < 1 ? hold.remade : 1;
     hold.kept = 1 - hold.remade;
-    if (next < p->cuts_count && hold.made < in->end)
-        hold.crossing = amount(in->solution, p->survives[(int64_t)next * model->values_count + value]);
+    if (in->next < p->cuts_count && hold.made < in->end)
+        hold.crossing = amount(in->solution, p->survives[(int64_t)in->next * model->values_count + value]);
     for (k = 0; k < source->users_count; k++) {
         int32_t position = model->graph->tasks[source->users[k]].position;
         if (position > in->begin && position <= in->end)
@@ -135,11 +134,17 @@ static double excess_of_run(const struct interval *in, int32_t value, int64_t *w
     return sum;
 }
 
-/* Where the interval exceeds the budget most: one position, or the two around a run. */
+static bool is_divided(const struct interval *in)
+{
+    return in->next != in->cut + 1;
+}
+
+/* Where the interval exceeds the budget most: one position, or the two around a run, or that run. */
 static void check_interval(struct interval *in, int64_t *weights, struct remat_window_gap *gaps, int32_t *count)
 {
+    const struct remat_cut_model *model = in->program->model;
     double most = LEAST_EXCESS * (double)in->program->budget_bytes;
-    int32_t first = -1, second = -1, p, v;
+    int32_t first = -1, run = -1, p, v;
     find_holds(in);
     for (p = in->begin + 1; p < in->end; p++) {
         double excess = excess_at(in, p);
@@ -148,37 +153,44 @@ static void check_interval(struct interval *in, int64_t *weights, struct remat_w
             first = p;
         }
     }
-    for (v = 0; v < in->program->model->values_count; v++) {
+    for (v = 0; v < model->values_count; v++) {
         const struct hold *hold = &in->holds[v];
         double excess;
-        if (hold->remade < REMADE || hold->needed > hold->last ||
-            (hold->needed == in->begin + 1 && hold->needed == in->end))
+        if (hold->remade < REMADE || hold->needed > hold->last || (is_divided(in) && in->end == in->begin + 1))
             continue;
         excess = excess_of_run(in, v, weights);
         if (excess > most) {
             most = excess;
-            first = hold->needed - 1 > in->begin ? hold->needed - 1 : -1;
-            second = hold->needed < in->end ? hold->needed : -1;
+            run = v;
         }
     }
-    if (first >= 0)
-        gaps[(*count)++] = (struct remat_window_gap){first, most};
-    if (second >= 0)
-        gaps[(*count)++] = (struct remat_window_gap){second, most};
+    if (run < 0 && first >= 0)
+        gaps[(*count)++] = (struct remat_window_gap){{first, -1}, most};
+    if (run < 0)
+        return;
+    p = in->holds[run].needed;
+    if (p - 1 > in->begin)
+        gaps[(*count)++] = (struct remat_window_gap){{p - 1, -1}, most};
+    if (p < in->end)
+        gaps[(*count)++] = (struct remat_window_gap){{p, -1}, most};
+    if (p - 1 == in->begin && p == in->end)
+        gaps[(*count)++] = (struct remat_window_gap){{in->begin, model->values[run].way}, most};
 }
 
 enum remat_status remat_window_gaps(const struct remat_window_program *program, const double *solution,
                                     struct remat_window_gap *gaps, int32_t *count, struct remat_error *err)
 {
+    const int32_t cuts = program->cuts_count;
     struct interval in = {.program = program, .solution = solution};
     int64_t *weights;
     enum remat_status status;
     *count = 0;
     REMAT_TRY(REMAT_ALLOC(weights, program->model->values_count, err));
     REMAT_TRY_GOTO(REMAT_ALLOC(in.holds, program->model->values_count, err), done);
-    for (in.cut = -1; in.cut < program->cuts_count; in.cut++) {
-        in.begin = in.cut >= 0 ? program->cuts[in.cut] : -1;
-        in.end = in.cut + 1 < program->cuts_count ? program->cuts[in.cut + 1] : program->model->graph->order_count;
+    for (in.cut = -1; in.cut < cuts; in.cut = in.next) {
+        in.next = remat_window_next_first_run(program, in.cut);
+        in.begin = in.cut >= 0 ? program->cuts[in.cut].position : -1;
+        in.end = in.next < cuts ? program->cuts[in.next].position : program->model->graph->order_count;
         check_interval(&in, weights, gaps, count);
     }
     status = REMAT_OK;

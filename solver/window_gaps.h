@@ -9,14 +9,15 @@
 #include "solver/window_program.h"
 
 struct remat_window_gap {
-    int32_t position;
+    struct remat_window_cut cut;
     double excess_bytes;
 };
 
 /* Most that are found between so many cuts. */
 #define REMAT_MOST_GAPS(cuts) (2 * ((cuts) + 1))
 /* Between any two cuts, before the first and after the last: the position where the solution (per column) exceeds the
- * budget most, or the two around a run that does. `gaps` has room for REMAT_MOST_GAPS(cuts_count). */
+ * budget most, or the two around a run that does, or that run itself where those are cuts. `gaps` has room for
+ * REMAT_MOST_GAPS(cuts_count). */
 REMAT_MUST_CHECK enum remat_status remat_window_gaps(const struct remat_window_program *program, const double *solution,
                                                      struct remat_window_gap *gaps, int32_t *count,
                                                      struct remat_error *err);

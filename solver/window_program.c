@@ -14,12 +14,12 @@ static int32_t next_end(const struct remat_window_program *p, int32_t cut, int32
 {
     const struct remat_task_graph *graph = p->model->graph;
     const struct remat_value *source = &graph->values[value];
-    int32_t position = p->cuts[cut], read = -1, end = cut + 1, k;
+    int32_t position = p->cuts[cut].position, read = -1, end = cut + 1, k;
     if (p->model->values[value].last_read <= position)
         return -1;
     for (k = source->users_count - 1; k >= 0 && graph->tasks[source->users[k]].position > position; k--)
         read = graph->tasks[source->users[k]].position;
-    while (end < p->cuts_count && p->cuts[end] < read)
+    while (end < p->cuts_count && p->cuts[end].position < read)
         end++;
     return end;
 }
@@ -43,6 +43,13 @@ static enum remat_status survive(struct remat_window_program *p, int32_t cut, in
     return REMAT_OK;
 }
 
+static enum remat_status new_run(struct remat_window_program *p, int32_t interval, int32_t way, struct remat_error *err)
+{
+    int64_t at = interval * p->model->ways_count + way, time_ns = p->model->ways[way].time_ns;
+    REMAT_TRY(new_column(p, time_ns, &p->run[at], err));
+    return new_column(p, time_ns, &p->again[at], err);
+}
+
 /* used[window] <= sum of runs in its intervals. */
 static enum remat_status use(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way, int32_t *column,
                              struct remat_error *err)
@@ -52,12 +59,10 @@ static enum remat_status use(struct remat_window_program *p, int32_t begin, int3
     if (*known < 0) {
         REMAT_TRY(new_column(p, 0, known, err));
         for (k = begin; k < end; k++) {
-            int32_t *run = &p->run[k * p->model->ways_count + way];
-            if (source->last_key <= p->cuts[k])
+            if (source->last_key <= p->cuts[k].position)
                 break;
-            REMAT_TRY(new_column(p, source->time_ns, run, err));
-            REMAT_TRY(new_column(p, source->time_ns, &p->again[k * p->model->ways_count + way], err));
-            REMAT_TRY(remat_linear_term(&p->linear, *run, -1, err));
+            REMAT_TRY(new_run(p, k, way, err));
+            REMAT_TRY(remat_linear_term(&p->linear, p->run[k * p->model->ways_count + way], -1, err));
         }
         REMAT_TRY(remat_linear_term(&p->linear, *known, 1, err));
         REMAT_TRY(remat_linear_close_row(&p->linear, 0, err));
@@ -79,7 +84,7 @@ static enum remat_status demand(struct remat_window_program *p, int32_t cut, int
     REMAT_TRY(survive(p, cut, value, &column, err));
     REMAT_TRY(remat_linear_term(&p->linear, column, -1, err));
     REMAT_TRY(remat_linear_term(&p->linear, p->excess, -1, err));
-    if (!remat_cut_reproducible(p->model, value, p->cuts[cut]))
+    if (!remat_cut_reproducible(p->model, value, p->cuts[cut].position))
         return remat_linear_close_row(&p->linear, need >= 0 ? 0 : -1, err);
     /* The row of `used`, if it is new, must be written on its own: before this one. */
     column = *used_column(p, cut, end, p->model->values[value].way);
@@ -91,7 +96,7 @@ static enum remat_status prepare(struct remat_window_program *p, int32_t cut, in
                                  struct remat_error *err)
 {
     int32_t column;
-    if (!remat_cut_reproducible(p->model, value, p->cuts[cut]))
+    if (!remat_cut_reproducible(p->model, value, p->cuts[cut].position))
         return REMAT_OK;
     return use(p, cut, end, p->model->values[value].way, &column, err);
 }
@@ -102,7 +107,7 @@ static enum remat_status write_demands(struct remat_window_program *p, int32_t c
     int32_t v;
     for (v = 0; v < p->model->values_count; v++) {
         int32_t end = next_end(p, cut, v), next = -1;
-        if (p->model->values[v].made > p->cuts[cut])
+        if (p->model->values[v].made > p->cuts[cut].position)
             continue;
         if (end >= 0) {
             REMAT_TRY(prepare(p, cut, end, v, err));
@@ -134,35 +139,107 @@ static enum remat_status write_needs(struct remat_window_program *p, int32_t cut
     return REMAT_OK;
 }
 
-/* fixed bytes + weights of survivors <= budget, or the excess. */
-static enum remat_status write_memory(struct remat_window_program *p, int32_t cut, int32_t first, int64_t fixed_bytes,
-                                      struct remat_error *err)
+/* ----------------------------------------------------------------------------------------------------------- memory */
+
+void remat_window_run_memory(const struct remat_window_program *program, int32_t way, int64_t *fixed_bytes,
+                             int64_t *weights)
 {
-    int64_t sum = 0, capacity = p->budget_bytes - fixed_bytes;
+    const struct remat_cut_model *model = program->model;
+    const struct remat_value *value = &model->graph->values[program->way_value[way]];
+    struct remat_cut_memory memory;
+    int32_t v, r, k;
+    for (v = 0; v < model->values_count; v++)
+        weights[v] = model->values[v].bytes;
+    *fixed_bytes = INT64_MAX;
+    for (r = 0; r < value->recipes_count; r++) {
+        remat_cut_memory_at(model, value->recipes[r], &memory);
+        if (memory.fixed_bytes < *fixed_bytes)
+            *fixed_bytes = memory.fixed_bytes;
+        for (k = 0; k < memory.count; k++)
+            if (memory.weights[k] < weights[memory.values[k]])
+                weights[memory.values[k]] = memory.weights[k];
+    }
+}
+
+/* What all survivors can take together right after the first run of a position. */
+static int64_t most_after(const struct remat_window_program *p, int32_t position)
+{
+    struct remat_cut_memory memory;
+    int64_t most, all = p->budget_bytes - p->model->graph->staging_bytes;
     int32_t k;
-    p->memory[cut] = (struct remat_memory_row){first, p->survivors_count - first, capacity};
-    for (k = first; k < p->survivors_count; k++) {
+    remat_cut_memory_at(p->model, p->model->graph->order[position], &memory);
+    most = p->budget_bytes - memory.fixed_bytes;
+    for (k = 0; k < memory.count; k++)
+        most += p->model->values[memory.values[k]].bytes - memory.weights[k];
+    return most < all ? most : all;
+}
+
+/* Sets the weights of a cut. Its memory: fixed bytes + weights of survivors <= budget; where it is a way's use, that
+ * holds if it is used, else the most that fits after the first run before. */
+static void weigh(struct remat_window_program *p, int32_t cut)
+{
+    struct remat_memory_row *row = &p->memory[cut];
+    struct remat_cut_memory memory;
+    int64_t fixed_bytes;
+    int32_t way = p->cuts[cut].way, k;
+    *row = (struct remat_memory_row){.first = p->survivors_count, .run = -1};
+    if (way >= 0) {
+        remat_window_run_memory(p, way, &fixed_bytes, p->weights);
+        row->capacity = most_after(p, p->cuts[cut].position);
+        row->run_factor = fixed_bytes - (p->budget_bytes - row->capacity);
+        return;
+    }
+    for (k = 0; k < p->model->values_count; k++)
+        p->weights[k] = p->model->values[k].bytes;
+    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[cut].position], &memory);
+    for (k = 0; k < memory.count; k++)
+        p->weights[memory.values[k]] = memory.weights[k];
+    row->capacity = p->budget_bytes - memory.fixed_bytes;
+}
+
+/* A way that is used after its cut is used at its cut. */
+static enum remat_status write_use(struct remat_window_program *p, int32_t cut, struct remat_error *err)
+{
+    const int64_t ways = p->model->ways_count;
+    int32_t before = p->run[(cut - 1) * ways + p->cuts[cut].way], after = p->run[cut * ways + p->cuts[cut].way];
+    p->memory[cut].run = before;
+    if (after < 0)
+        return REMAT_OK;
+    REMAT_TRY(remat_linear_term(&p->linear, after, 1, err));
+    REMAT_TRY(remat_linear_term(&p->linear, before, -1, err));
+    return remat_linear_close_row(&p->linear, 0, err);
+}
+
+/* The memory row of a cut, or the excess. */
+static enum remat_status write_memory(struct remat_window_program *p, int32_t cut, struct remat_error *err)
+{
+    const struct remat_memory_row *row = &p->memory[cut];
+    int64_t sum = 0;
+    int32_t k;
+    for (k = row->first; k < row->first + row->count; k++) {
         REMAT_TRY(remat_linear_term(&p->linear, p->survivors[k].column, p->survivors[k].weight, err));
         sum += p->survivors[k].weight;
     }
+    if (row->run >= 0) {
+        REMAT_TRY(remat_linear_term(&p->linear, row->run, row->run_factor, err));
+        sum += row->run_factor > 0 ? row->run_factor : 0;
+    }
     REMAT_TRY(remat_linear_term(&p->linear, p->excess, -sum, err));
-    return remat_linear_close_row(&p->linear, capacity, err);
+    return remat_linear_close_row(&p->linear, row->capacity, err);
 }
 
 static enum remat_status write_cut(struct remat_window_program *p, int32_t cut, struct remat_error *err)
 {
-    struct remat_cut_memory memory;
-    int32_t first = p->survivors_count, v, k;
-    for (v = 0; v < p->model->values_count; v++)
-        p->weights[v] = p->model->values[v].bytes;
-    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[cut]], &memory);
-    for (k = 0; k < memory.count; k++)
-        p->weights[memory.values[k]] = memory.weights[k];
+    int32_t way = p->cuts[cut].way, k;
+    weigh(p, cut);
+    if (way >= 0)
+        REMAT_TRY(new_run(p, cut - 1, way, err));
     p->pending_count = 0;
     REMAT_TRY(write_demands(p, cut, err));
     for (k = 0; k < p->pending_count && p->linear.columns_count <= p->most_columns; k += 2)
         REMAT_TRY(write_needs(p, cut, p->pending[k], p->pending[k + 1], err));
-    return write_memory(p, cut, first, memory.fixed_bytes, err);
+    p->memory[cut].count = p->survivors_count - p->memory[cut].first;
+    return REMAT_OK;
 }
 
 static enum remat_status make_room(struct remat_window_program *p, struct remat_error *err)
@@ -191,7 +268,7 @@ static enum remat_status make_room(struct remat_window_program *p, struct remat_
     return REMAT_OK;
 }
 
-enum remat_status remat_window_program_make(const struct remat_cut_model *model, const int32_t *cuts,
+enum remat_status remat_window_program_make(const struct remat_cut_model *model, const struct remat_window_cut *cuts,
                                             int32_t cuts_count, int64_t budget_bytes, int32_t most_columns,
                                             struct remat_window_program *out, struct remat_error *err)
 {
@@ -211,6 +288,11 @@ enum remat_status remat_window_program_make(const struct remat_cut_model *model,
     /* From the last to the first: what survives a cut is demanded of the interval before. */
     for (cut = cuts_count - 1; cut >= 0 && out->linear.columns_count <= most_columns; cut--)
         REMAT_TRY(write_cut(out, cut, err));
+    for (cut = 0; cut < cuts_count && out->linear.columns_count <= most_columns; cut++) {
+        if (cuts[cut].way >= 0)
+            REMAT_TRY(write_use(out, cut, err));
+        REMAT_TRY(write_memory(out, cut, err));
+    }
     return REMAT_OK;
 }
 
@@ -228,4 +310,12 @@ void remat_window_program_free(struct remat_window_program *program)
     free(program->pending);
     free(program->survivors);
     memset(program, 0, sizeof *program);
+}
+
+int32_t remat_window_next_first_run(const struct remat_window_program *program, int32_t cut)
+{
+    cut++;
+    while (cut < program->cuts_count && program->cuts[cut].way >= 0)
+        cut++;
+    return cut;
 }

@@ -15,15 +15,24 @@ struct remat_survivor {
     int64_t weight;
 };
 
-/* At a cut: sum of weight x over survivors [first, first + count) <= capacity. */
+/* A cut: the first run of the task of a position of the order; or, with a way, a moment between that run and the next
+ * cut: the first time that the way is used there, or right after the position's run if it is not used. Of the latter
+ * kind there is at most one after each of the former. */
+struct remat_window_cut {
+    int32_t position;
+    int32_t way; /* -1: a first run */
+};
+
+/* At a cut: sum of weight x over survivors [first, first + count), and run_factor times `run` (-1: none) <= capacity.
+ */
 struct remat_memory_row {
-    int32_t first, count;
-    int64_t capacity;
+    int32_t first, count, run;
+    int64_t capacity, run_factor;
 };
 
 struct remat_window_program {
     const struct remat_cut_model *model;
-    const int32_t *cuts; /* positions, ascending; borrowed */
+    const struct remat_window_cut *cuts; /* ascending; borrowed */
     int32_t cuts_count, most_columns;
     int64_t budget_bytes;
     struct remat_linear linear;
@@ -40,10 +49,15 @@ struct remat_window_program {
 };
 
 /* Stops, with too many columns, beyond most_columns. `model` and `cuts` are borrowed until it is freed. */
-REMAT_MUST_CHECK enum remat_status remat_window_program_make(const struct remat_cut_model *model, const int32_t *cuts,
-                                                             int32_t cuts_count, int64_t budget_bytes,
-                                                             int32_t most_columns, struct remat_window_program *out,
-                                                             struct remat_error *err);
+REMAT_MUST_CHECK enum remat_status remat_window_program_make(const struct remat_cut_model *model,
+                                                             const struct remat_window_cut *cuts, int32_t cuts_count,
+                                                             int64_t budget_bytes, int32_t most_columns,
+                                                             struct remat_window_program *out, struct remat_error *err);
+/* What the runs of a way hold at least: the least over its recipes, as remat_cut_memory_at says; weights per value. */
+void remat_window_run_memory(const struct remat_window_program *program, int32_t way, int64_t *fixed_bytes,
+                             int64_t *weights);
+/* The next cut that is a first run; cuts_count: none. */
+int32_t remat_window_next_first_run(const struct remat_window_program *program, int32_t cut);
 void remat_window_program_free(struct remat_window_program *program);
 
 #endif

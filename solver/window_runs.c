@@ -5,26 +5,6 @@
 /* Runs by less ask for no row. */
 static const double LEAST_USED = 1e-3;
 
-void remat_window_run_memory(const struct remat_window_program *program, int32_t way, int64_t *fixed_bytes,
-                             int64_t *weights)
-{
-    const struct remat_cut_model *model = program->model;
-    const struct remat_value *value = &model->graph->values[program->way_value[way]];
-    struct remat_cut_memory memory;
-    int32_t v, r, k;
-    for (v = 0; v < model->values_count; v++)
-        weights[v] = model->values[v].bytes;
-    *fixed_bytes = INT64_MAX;
-    for (r = 0; r < value->recipes_count; r++) {
-        remat_cut_memory_at(model, value->recipes[r], &memory);
-        if (memory.fixed_bytes < *fixed_bytes)
-            *fixed_bytes = memory.fixed_bytes;
-        for (k = 0; k < memory.count; k++)
-            if (memory.weights[k] < weights[memory.values[k]])
-                weights[memory.values[k]] = memory.weights[k];
-    }
-}
-
 /* The row in work, and the window that it is about. */
 struct window {
     struct remat_window_program *program;
@@ -42,7 +22,7 @@ struct window {
 static bool is_input(const struct window *window, int32_t cut, int32_t value)
 {
     const struct remat_task_graph *graph = window->program->model->graph;
-    const struct remat_task *task = &graph->tasks[graph->order[window->program->cuts[cut]]];
+    const struct remat_task *task = &graph->tasks[graph->order[window->program->cuts[cut].position]];
     int32_t k;
     for (k = 0; k < task->inputs_count; k++)
         if (task->inputs[k] == value)
@@ -61,7 +41,7 @@ static double made_again(const struct window *window, int32_t interval, int32_t 
 {
     const struct remat_window_program *p = window->program;
     *column = -1;
-    if (!remat_cut_reproducible(p->model, value, p->cuts[interval]))
+    if (!remat_cut_reproducible(p->model, value, p->cuts[interval].position))
         return 0;
     *column = p->run[(int64_t)interval * p->model->ways_count + p->model->values[value].way];
     return *column >= 0 ? window->solution[*column] : -1;
@@ -133,7 +113,7 @@ static void find_ancestors(struct window *window, int32_t way)
     for (v = 0; v < model->values_count; v++)
         window->broken[v] = 2;
     reach(window, way, 0, -1);
-    for (p = window->program->cuts[window->begin]; p >= 0; p--) {
+    for (p = window->program->cuts[window->begin].position; p >= 0; p--) {
         const struct remat_task *task = &model->graph->tasks[model->graph->order[p]];
         for (k = 0; k < task->outputs_count; k++) {
             int32_t value = task->outputs[k], survives = survivor(window, window->begin, value);
@@ -212,7 +192,7 @@ static void add_values(struct window *window, int64_t *permitted)
     int32_t v;
     for (v = 0; v < model->values_count; v++) {
         double as_carried, as_ancestor;
-        if (model->values[v].made > window->program->cuts[window->begin] || window->weights[v] == 0)
+        if (model->values[v].made > window->program->cuts[window->begin].position || window->weights[v] == 0)
             continue;
         as_carried = carried(window, v);
         as_ancestor = ancestor(window, v);
@@ -230,24 +210,41 @@ static void add_values(struct window *window, int64_t *permitted)
     *permitted = all_carried && begin < end ? begin : end;
 }
 
+/* How often a value is made again from a cut on up to the next first run, by the solution; -1 if the program does not
+ * say. With a weight, that is taken off the row for each time. */
+static double made_again_until(struct window *window, int32_t cut, int32_t end, int32_t value, int64_t weight)
+{
+    double sum = 0;
+    int32_t j, column;
+    for (j = cut; j < end; j++) {
+        double again = made_again(window, j, value, &column);
+        if (again < 0)
+            return -1;
+        sum += again;
+        if (weight > 0 && column >= 0)
+            remat_integer_row_add(window->row, column, -weight);
+    }
+    return sum;
+}
+
 /* Of the values that are made in the window and read at the end of an interval: the least that any interval holds. */
 static int64_t add_passing(struct window *window)
 {
     const struct remat_window_program *p = window->program;
     const struct remat_cut_model *model = p->model;
     int64_t least = INT64_MAX;
-    int32_t j, k, column;
+    int32_t j, k;
     for (j = window->begin; j < window->end; j++) {
-        const struct remat_task *task = &model->graph->tasks[model->graph->order[p->cuts[j + 1]]];
+        int32_t end = remat_window_next_first_run(p, j);
+        const struct remat_task *task = &model->graph->tasks[model->graph->order[p->cuts[end].position]];
         int64_t sum = 0;
         for (k = 0; k < task->inputs_count; k++) {
             int32_t v = task->inputs[k], made = model->values[v].made;
-            double again = made_again(window, j, v, &column);
-            if (made <= p->cuts[window->begin] || made > p->cuts[j] || again < 0 || again > 0.5)
+            double again = made_again_until(window, j, end, v, 0);
+            if (made <= p->cuts[window->begin].position || made > p->cuts[j].position || again < 0 || again > 0.5)
                 continue;
             sum += window->weights[v];
-            if (column >= 0)
-                remat_integer_row_add(window->row, column, -window->weights[v]);
+            made_again_until(window, j, end, v, window->weights[v]);
         }
         least = sum < least ? sum : least;
     }
@@ -280,8 +277,8 @@ static enum remat_status check_window(struct window *window, int32_t *added, str
                               : &p->used[((int64_t)window->begin * (p->cuts_count + 1) + window->end) * ways];
     struct remat_rounding best = {.violation = 0};
     int32_t chosen = -1, w;
-    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->begin]], &window->at_begin);
-    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->end]], &window->at_end);
+    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->begin].position], &window->at_begin);
+    remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->end].position], &window->at_end);
     for (w = 0; w < ways; w++) {
         struct remat_rounding rounding;
         if (used[w] < 0 || window->solution[used[w]] < LEAST_USED || !build(window, w, used[w]))
@@ -307,8 +304,11 @@ enum remat_status remat_window_runs(struct remat_window_program *program, const 
     REMAT_TRY_GOTO(REMAT_ALLOC(window.weights, program->model->values_count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(window.broken, program->model->values_count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(window.reader, program->model->values_count, err), done);
-    for (window.begin = 0; window.begin + 1 < program->cuts_count; window.begin++)
-        for (window.end = window.begin + 1; window.end < program->cuts_count && status == REMAT_OK; window.end++)
+    for (window.begin = 0; window.begin < program->cuts_count;
+         window.begin = remat_window_next_first_run(program, window.begin))
+        for (window.end = remat_window_next_first_run(program, window.begin);
+             window.end < program->cuts_count && status == REMAT_OK;
+             window.end = remat_window_next_first_run(program, window.end))
             status = check_window(&window, added, err);
 done:
     free(window.weights);
@@ -329,6 +329,8 @@ enum remat_status remat_window_memory(struct remat_window_program *program, cons
         row->limit = memory->capacity;
         for (k = memory->first; k < memory->first + memory->count; k++)
             remat_integer_row_add(row, program->survivors[k].column, program->survivors[k].weight);
+        if (memory->run >= 0)
+            remat_integer_row_add(row, memory->run, memory->run_factor);
         rounding = remat_integer_row_round(row, solution);
         if (rounding.violation == 0)
             continue;

@@ -28,8 +28,4 @@ REMAT_MUST_CHECK enum remat_status remat_window_memory(struct remat_window_progr
                                                        struct remat_integer_row *row, int32_t *added,
                                                        struct remat_error *err);
 
-/* What the runs of a way hold at least: the least over its recipes, as remat_cut_memory_at says; weights per value. */
-void remat_window_run_memory(const struct remat_window_program *program, int32_t way, int64_t *fixed_bytes,
-                             int64_t *weights);
-
 #endif
