@@ -72,6 +72,7 @@ static enum remat_status solve_batch(const struct search *search, int64_t batch,
                                      struct remat_workload *workload, struct remat_plan *plan, struct remat_error *err)
 {
     struct remat_solve_options options = search->config->solve;
+    options.without_bound = true;
     options.gap = gap;
     REMAT_TRY(open_batch(search, batch, REMAT_TIMES_ROUGH, workload, err));
     if (search->profiled)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Of one program; of all of them, where no time is given. */
-enum { STEPS_A_PROGRAM = 20000, COLUMNS_IN_ALL = 300000 };
+enum { STEPS_A_PROGRAM = 20000, COLUMNS_IN_ALL = 200000 };
 /* How often rows are added that a solution violates: at first, and to each part. */
 enum { ROUNDS = 10, ROUNDS_A_PART = 2 };
 /* Parts that are looked at before cuts are added; cuts that are added at a time; cuts beside the first at the start. */

@@ -30,6 +30,16 @@ static bool is_input(const struct window *window, int32_t cut, int32_t value)
     return false;
 }
 
+/* Whether it is the first time that a task lists an input. */
+static bool is_new(const struct remat_task *task, int32_t input)
+{
+    int32_t k;
+    for (k = 0; k < input; k++)
+        if (task->inputs[k] == task->inputs[input])
+            return false;
+    return true;
+}
+
 static int32_t survivor(const struct window *window, int32_t cut, int32_t value)
 {
     return window->program->survives[(int64_t)cut * window->program->model->values_count + value];
@@ -241,7 +251,8 @@ static int64_t add_passing(struct window *window)
         for (k = 0; k < task->inputs_count; k++) {
             int32_t v = task->inputs[k], made = model->values[v].made;
             double again = made_again_until(window, j, end, v, 0);
-            if (made <= p->cuts[window->begin].position || made > p->cuts[j].position || again < 0 || again > 0.5)
+            if (!is_new(task, k) || made <= p->cuts[window->begin].position || made > p->cuts[j].position ||
+                again < 0 || again > 0.5)
                 continue;
             sum += window->weights[v];
             made_again_until(window, j, end, v, window->weights[v]);
