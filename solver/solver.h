@@ -23,7 +23,7 @@ struct remat_solve_options {
     int64_t budget_bytes;      /* arena, staging included; INT64_MAX = none */
     double time_limit_seconds; /* 0 = the method's own work limit only */
     double gap;                /* good enough: so much above the proven bound, relative to it */
-    bool without_bound; /* saves what proving takes: plans have lower_bound_ns 0 */
+    bool without_bound;        /* saves what proving takes: plans have lower_bound_ns 0 */
     uint64_t seed;
     int32_t threads;
     const volatile sig_atomic_t *stop; /* once set, the best found so far is the answer; NULL = none */

@@ -5,6 +5,13 @@
 /* Runs by less ask for no row. */
 static const double LEAST_USED = 1e-3;
 
+/* A value that was made by the window's first cut and is held at its end, by the solution: `column` says so (-1: it is
+ * read there, certainly). `carried`: how much of it is so without being made again in the window. */
+struct held {
+    int32_t value, column;
+    double part, carried;
+};
+
 /* The row in work, and the window that it is about. */
 struct window {
     struct remat_window_program *program;
@@ -17,6 +24,8 @@ struct window {
     int32_t *reader;
     struct remat_integer_row *row;
     struct remat_cut_memory at_begin, at_end;
+    struct held *held;
+    int32_t held_count;
 };
 
 static bool is_input(const struct window *window, int32_t cut, int32_t value)
@@ -57,46 +66,55 @@ static double made_again(const struct window *window, int32_t interval, int32_t 
     return *column >= 0 ? window->solution[*column] : -1;
 }
 
-/* How much of a value is held at the window's end; `column` -1: certainly. 0: not asked for. */
-static double held_at_end(const struct window *window, int32_t value, int32_t *column)
+static void add_held(struct window *window, const struct held *held)
 {
-    *column = -1;
-    if (is_input(window, window->end, value))
-        return 1;
-    *column = survivor(window, window->end, value);
-    return *column >= 0 ? window->solution[*column] : 0;
-}
-
-static void add_held(struct window *window, int32_t value, int32_t column)
-{
-    if (column >= 0)
-        remat_integer_row_add(window->row, column, window->weights[value]);
+    if (held->column >= 0)
+        remat_integer_row_add(window->row, held->column, window->weights[held->value]);
     else
-        window->row->limit -= window->weights[value];
+        window->row->limit -= window->weights[held->value];
 }
 
 /* ---------------------------------------------------------------------------------------------------------- carried */
 
-static double carried(const struct window *window, int32_t value)
+static double carried(const struct window *window, const struct held *held)
 {
     int32_t column, j;
-    double part = held_at_end(window, value, &column);
+    double part = held->part;
     for (j = window->begin; j < window->end && part > 0; j++) {
-        double again = made_again(window, j, value, &column);
+        double again = made_again(window, j, held->value, &column);
         part = again >= 0 ? part - again : 0;
     }
     return part;
 }
 
-static void add_carried(struct window *window, int32_t value)
+/* Once a window, for all ways that may run in it. */
+static void list_held(struct window *window)
+{
+    const struct remat_window_program *p = window->program;
+    int32_t v;
+    window->held_count = 0;
+    for (v = 0; v < p->model->values_count; v++) {
+        struct held held = {.value = v, .column = -1, .part = 1};
+        if (p->model->values[v].made > p->cuts[window->begin].position)
+            continue;
+        if (!is_input(window, window->end, v)) {
+            held.column = survivor(window, window->end, v);
+            held.part = held.column >= 0 ? window->solution[held.column] : 0;
+        }
+        held.carried = carried(window, &held);
+        if (held.part > 0)
+            window->held[window->held_count++] = held;
+    }
+}
+
+static void add_carried(struct window *window, const struct held *held)
 {
     int32_t column, j;
-    held_at_end(window, value, &column);
-    add_held(window, value, column);
+    add_held(window, held);
     for (j = window->begin; j < window->end; j++) {
-        made_again(window, j, value, &column);
+        made_again(window, j, held->value, &column);
         if (column >= 0)
-            remat_integer_row_add(window->row, column, -window->weights[value]);
+            remat_integer_row_add(window->row, column, -window->weights[held->value]);
     }
 }
 
@@ -142,30 +160,35 @@ static int32_t used_in_window(const struct window *window, int32_t value)
                    : p->used[((int64_t)window->begin * (p->cuts_count + 1) + window->end) * p->model->ways_count + way];
 }
 
-static double ancestor(const struct window *window, int32_t value)
+static double ancestor(const struct window *window, const struct held *held)
 {
     const struct remat_window_program *p = window->program;
-    int32_t used = used_in_window(window, value), survives = survivor(window, window->begin, value), column, j;
-    double part = held_at_end(window, value, &column);
-    if (used < 0 || survives < 0 || window->broken[value] >= 1)
+    const int32_t value = held->value, way = p->model->values[value].way;
+    int32_t used, survives, column, j;
+    double part = held->part;
+    if (window->broken[value] >= 1)
+        return 0;
+    used = used_in_window(window, value);
+    survives = survivor(window, window->begin, value);
+    if (used < 0 || survives < 0)
         return 0;
     part += window->solution[used] - window->solution[survives] - window->broken[value];
     for (j = window->begin; j < window->end && part > 0; j++) {
         double again = made_again(window, j, value, &column);
         part = again >= 0 ? part - again : 0;
         if (column >= 0)
-            part -= window->solution[p->again[(int64_t)j * p->model->ways_count + p->model->values[value].way]];
+            part -= window->solution[p->again[(int64_t)j * p->model->ways_count + way]];
     }
     return part;
 }
 
-static void add_ancestor(struct window *window, int32_t value)
+static void add_ancestor(struct window *window, const struct held *held)
 {
     const struct remat_window_program *p = window->program;
+    const int32_t value = held->value, way = p->model->values[value].way;
     const int64_t weight = window->weights[value];
     int32_t column, j, between;
-    held_at_end(window, value, &column);
-    add_held(window, value, column);
+    add_held(window, held);
     remat_integer_row_add(window->row, used_in_window(window, value), weight);
     remat_integer_row_add(window->row, survivor(window, window->begin, value), -weight);
     for (between = window->reader[value]; between >= 0; between = window->reader[between])
@@ -175,8 +198,7 @@ static void add_ancestor(struct window *window, int32_t value)
         if (column < 0)
             continue;
         remat_integer_row_add(window->row, column, -weight);
-        remat_integer_row_add(window->row, p->again[(int64_t)j * p->model->ways_count + p->model->values[value].way],
-                              -weight);
+        remat_integer_row_add(window->row, p->again[(int64_t)j * p->model->ways_count + way], -weight);
     }
 }
 
@@ -199,23 +221,20 @@ static void add_values(struct window *window, int64_t *permitted)
     int64_t begin = window->program->budget_bytes - window->at_begin.fixed_bytes;
     int64_t end = window->program->budget_bytes - window->at_end.fixed_bytes;
     bool all_carried = true;
-    int32_t v;
-    for (v = 0; v < model->values_count; v++) {
-        double as_carried, as_ancestor;
-        if (model->values[v].made > window->program->cuts[window->begin].position || window->weights[v] == 0)
+    int32_t k;
+    for (k = 0; k < window->held_count; k++) {
+        const struct held *held = &window->held[k];
+        double as_ancestor = window->weights[held->value] > 0 ? ancestor(window, held) : 0;
+        if (window->weights[held->value] == 0 || (held->carried <= 0 && as_ancestor <= 0))
             continue;
-        as_carried = carried(window, v);
-        as_ancestor = ancestor(window, v);
-        if (as_carried <= 0 && as_ancestor <= 0)
-            continue;
-        if (as_carried >= as_ancestor) {
-            add_carried(window, v);
+        if (held->carried >= as_ancestor) {
+            add_carried(window, held);
         } else {
-            add_ancestor(window, v);
+            add_ancestor(window, held);
             all_carried = false;
         }
-        begin += beyond_weight(model, &window->at_begin, v, false);
-        end += beyond_weight(model, &window->at_end, v, true);
+        begin += beyond_weight(model, &window->at_begin, held->value, false);
+        end += beyond_weight(model, &window->at_end, held->value, true);
     }
     *permitted = all_carried && begin < end ? begin : end;
 }
@@ -290,6 +309,7 @@ static enum remat_status check_window(struct window *window, int32_t *added, str
     int32_t chosen = -1, w;
     remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->begin].position], &window->at_begin);
     remat_cut_memory_at(p->model, p->model->graph->order[p->cuts[window->end].position], &window->at_end);
+    list_held(window);
     for (w = 0; w < ways; w++) {
         struct remat_rounding rounding;
         if (used[w] < 0 || window->solution[used[w]] < LEAST_USED || !build(window, w, used[w]))
@@ -315,6 +335,7 @@ enum remat_status remat_window_runs(struct remat_window_program *program, const 
     REMAT_TRY_GOTO(REMAT_ALLOC(window.weights, program->model->values_count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(window.broken, program->model->values_count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(window.reader, program->model->values_count, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(window.held, program->model->values_count, err), done);
     for (window.begin = 0; window.begin < program->cuts_count;
          window.begin = remat_window_next_first_run(program, window.begin))
         for (window.end = remat_window_next_first_run(program, window.begin);
@@ -325,6 +346,7 @@ done:
     free(window.weights);
     free(window.broken);
     free(window.reader);
+    free(window.held);
     return status;
 }
 
