@@ -478,6 +478,7 @@ enum remat_status remat_closure_strengthen(struct remat_closure *closure, const 
                                            .enough_ns = enough_ns - closure->model.base_ns,
                                            .most_columns = effort->columns,
                                            .parts = effort->parts,
+                                           .work = effort->work,
                                            .deadline = effort->deadline};
     struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
     enum remat_status status;

@@ -43,6 +43,7 @@ REMAT_MUST_CHECK enum remat_status remat_closure_bounds(struct remat_closure *cl
  * a second with CLP). */
 struct remat_bound_effort {
     int32_t cuts, parts, columns;
+    int64_t work;    /* columns of all programs together; 0 = no limit */
     double deadline; /* seconds of the monotonic clock; 0 = none */
 };
 /* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below

@@ -26,9 +26,9 @@ enum {
 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
  * to be closed is worth a share of it. */
-enum { WIDE_GAP = 300 };
+enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 };                   /* more budgets share what that many may cost */
 static const double FORESIGHT_SHARE = 0.1, BOUND_SHARE = 0.25; /* before the search, and after it */
-static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000};
+static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 static const struct remat_bound_effort thorough = {.cuts = 32, .parts = 20000, .columns = 80000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -179,13 +179,15 @@ static bool is_wide(const struct remat_solve_options *options, const struct rema
 /* Raises the closure bound of a plan's budget as far as it is worth while: by linear programs, and by the exact method
  * where the graph is small. */
 static enum remat_status strengthen(struct remat_solving *solving, const struct remat_solve_options *options,
-                                    const struct remat_plan *plan, int64_t budget, struct remat_bound *bound,
-                                    struct remat_error *err)
+                                    const struct remat_plan *plan, int64_t budget, int32_t budgets_count,
+                                    struct remat_bound *bound, struct remat_error *err)
 {
     int64_t step_ns = plan->predicted_step_ns;
     struct remat_bound_effort effort = options->time_limit_seconds > 0 ? thorough : quick;
     struct remat_exact exact;
     enum remat_status status;
+    if (budgets_count > USUAL_BUDGETS)
+        effort.work = effort.work * USUAL_BUDGETS / budgets_count;
     if (options->time_limit_seconds > 0)
         effort.deadline = remat_clock_seconds() + BOUND_SHARE * options->time_limit_seconds;
     if (is_wide(options, plan, bound->lower_bound_ns))
@@ -215,7 +217,7 @@ static enum remat_status certify(struct remat_solving *solving, const struct rem
     for (i = 0; i < count && status == REMAT_OK; i++) {
         if (plans[i].instructions_count == 0)
             continue;
-        REMAT_TRY_GOTO(strengthen(solving, options, &plans[i], budgets[i], &bounds[i], err), done);
+        REMAT_TRY_GOTO(strengthen(solving, options, &plans[i], budgets[i], count, &bounds[i], err), done);
         plans[i].lower_bound_ns = bounds[i].lower_bound_ns;
         if (bounds[i].infeasible || plans[i].lower_bound_ns > plans[i].predicted_step_ns)
             status = remat_fail(err, REMAT_INTERNAL,

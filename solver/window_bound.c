@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of one program; of all of them, where no time is given. */
-enum { STEPS_A_PROGRAM = 20000, COLUMNS_IN_ALL = 200000 };
+enum { STEPS_A_PROGRAM = 20000 };
 /* How often rows are added that a solution violates: at first, and to each part. */
 enum { ROUNDS = 10, ROUNDS_A_PART = 2 };
 /* Parts that are looked at before cuts are added; cuts that are added at a time; cuts beside the first at the start. */
@@ -36,14 +35,14 @@ struct search {
     struct node *nodes;
     int32_t count, capacity;
     int32_t parts_before; /* of former choices of cuts */
-    int64_t columns_in_all;
+    int64_t work;         /* columns of the programs solved */
 };
 
 static bool is_over(const struct search *s)
 {
-    if (s->problem->deadline > 0)
-        return remat_clock_seconds() >= s->problem->deadline;
-    return s->columns_in_all >= COLUMNS_IN_ALL;
+    if (s->problem->work > 0 && s->work >= s->problem->work)
+        return true;
+    return s->problem->deadline > 0 && remat_clock_seconds() >= s->problem->deadline;
 }
 
 /* Solves the program, and again with the rows that the solution violates, some times. *proven rises to what holds. */
@@ -54,7 +53,7 @@ static enum remat_status solve(struct search *s, int32_t rounds, int64_t *proven
         int64_t now;
         REMAT_TRY(REMAT_GROW(s->prices, s->prices_capacity, s->program.linear.rows_count, err));
         REMAT_TRY(remat_linear_solve(s->engine, STEPS_A_PROGRAM, s->solution, s->prices, found, err));
-        s->columns_in_all += s->program.linear.columns_count;
+        s->work += s->program.linear.columns_count;
         if (!*found)
             return REMAT_OK;
         REMAT_TRY(remat_linear_proven(&s->program.linear, s->prices, &now, err));

@@ -20,6 +20,7 @@ struct remat_window_problem {
     int64_t enough_ns;    /* stop when this much is proven */
     int32_t most_columns; /* larger programs are not solved */
     int32_t parts;        /* most parts of the choices looked at, with a few programs each */
+    int64_t work;         /* columns of all programs together; 0 = no limit */
     double deadline;      /* seconds of the monotonic clock; 0 = none */
 };
 
