@@ -470,6 +470,8 @@ enum remat_status remat_closure_bounds(struct remat_closure *closure, const int6
 
 /* The cut that sets the bound, and of each of equal parts of what follows the one whose run needs most. *cuts is
  * allocated. */
+const struct remat_bound_effort remat_bound_thorough = {.cuts = 32, .parts = 20000, .columns = 80000};
+
 enum remat_status remat_closure_strengthen(struct remat_closure *closure, const struct remat_bound_effort *effort,
                                            int64_t enough_ns, struct remat_bound *bound, struct remat_error *err)
 {

@@ -46,6 +46,8 @@ struct remat_bound_effort {
     int64_t work;    /* columns of all programs together; 0 = no limit */
     double deadline; /* seconds of the monotonic clock; 0 = none */
 };
+/* For as long as a deadline permits. */
+extern const struct remat_bound_effort remat_bound_thorough;
 /* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below
  * enough_ns, the time of the best schedule known. Without a library for linear programs, or if no cut sets the bound,
  * it is left as it is. */

@@ -23,6 +23,7 @@ struct leg {
 };
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
                                   {0.80, 0.1, false}, {0.90, 0.2, false}, {0.97, 0.05, false}};
+static const double FORESIGHT_SHARE = 0.1; /* of a limit of time */
 static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, FIRST_STEP = 0.08, LAST_STEP = 0.005,
                     STRICT = 1000, POLISH_SHARE = 0.03;
 
@@ -282,10 +283,22 @@ static enum remat_status offer_exact(struct search *search, int64_t budget, stru
 }
 
 /* Improves on what is known, if anything, until the bound proves it good enough. */
+/* With a limit of time, a share of it may show that the answer at hand is the best, or when a search is done. */
+static enum remat_status foresee(struct search *search, const struct remat_solve_options *options,
+                                 const struct remat_incumbent *best, struct remat_bound *bound, struct remat_error *err)
+{
+    struct remat_bound_effort effort = remat_bound_thorough;
+    if (options->time_limit_seconds <= 0 || (options->stop && *options->stop))
+        return REMAT_OK;
+    effort.deadline = remat_clock_seconds() + FORESIGHT_SHARE * options->time_limit_seconds;
+    return remat_closure_strengthen(search->closure, &effort, best->found ? best->cost_ns : INT64_MAX, bound, err);
+}
+
 static enum remat_status improve(struct search *search, const struct remat_solve_options *options,
                                  struct remat_incumbent *best, struct remat_error *err)
 {
     int64_t budget = options->budget_bytes, enough_ns;
+    struct remat_solve_options rest = *options; /* of time: without what looking ahead takes */
     struct remat_best found = {0};
     struct remat_bound bound;
     bool again = search->last.count > 0 && budget <= search->last_budget &&
@@ -297,6 +310,11 @@ static enum remat_status improve(struct search *search, const struct remat_solve
     enough_ns = (int64_t)((1 + options->gap) * (double)bound.lower_bound_ns);
     if (best->found && best->cost_ns <= enough_ns)
         return REMAT_OK;
+    REMAT_TRY(foresee(search, options, best, &bound, err));
+    rest.time_limit_seconds *= 1 - FORESIGHT_SHARE;
+    enough_ns = (int64_t)((1 + options->gap) * (double)bound.lower_bound_ns);
+    if (best->found && best->cost_ns <= enough_ns)
+        return REMAT_OK;
     REMAT_TRY(offer_exact(search, budget, best, &settled, err));
     if (settled)
         return REMAT_OK;
@@ -305,11 +323,11 @@ static enum remat_status improve(struct search *search, const struct remat_solve
         status = remat_best_offer(&found, &search->sequence, err);
     } else {
         REMAT_TRY(remat_sequence_reset(&search->sequence, err));
-        status = walk_down(search, (double)budget, FEASIBILITY_WORK, options->time_limit_seconds / 4, options->stop,
-                           &found, err);
+        status = walk_down(search, (double)budget, FEASIBILITY_WORK, rest.time_limit_seconds / 4, options->stop, &found,
+                           err);
     }
     if (status == REMAT_OK && !(found.found && found.cost_ns <= enough_ns))
-        status = walk_legs(search, options, again, bound.price, enough_ns, &found, err);
+        status = walk_legs(search, &rest, again, bound.price, enough_ns, &found, err);
     if (status == REMAT_OK)
         status = offer_best(search, budget, &found, best, err);
     remat_best_free(&found);

@@ -26,10 +26,9 @@ enum {
 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
  * to be closed is worth a share of it. */
-enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 };                   /* more budgets share what that many may cost */
-static const double FORESIGHT_SHARE = 0.1, BOUND_SHARE = 0.25; /* before the search, and after it */
+enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that many may cost */
+static const double BOUND_SHARE = 0.25;      /* after the search, which spends some itself */
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
-static const struct remat_bound_effort thorough = {.cuts = 32, .parts = 20000, .columns = 80000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
 {
@@ -123,19 +122,6 @@ static double share_of_limit(double limit_seconds, int32_t attempt, int64_t star
     return left / 2 > least ? left / 2 : least;
 }
 
-/* Proves what it can in a share of the limit, so that a search knows when it is done. */
-static enum remat_status foresee(struct remat_solving *solving, const struct remat_solve_options *options,
-                                 struct remat_error *err)
-{
-    struct remat_bound_effort effort = thorough;
-    struct remat_closure *closure;
-    struct remat_bound bound;
-    effort.deadline = remat_clock_seconds() + FORESIGHT_SHARE * options->time_limit_seconds;
-    REMAT_TRY(remat_solving_closure(solving, &closure, err));
-    REMAT_TRY(remat_closure_bounds(closure, &options->budget_bytes, 1, &bound, err));
-    return remat_closure_strengthen(closure, &effort, INT64_MAX, &bound, err);
-}
-
 /* A placement above the budget by `excess` is answered by the next schedule of lower peak: its placement may well fit.
  * Each attempt asks for more of the excess, the last one for all. */
 static enum remat_status find_plan(struct remat_solving *solving, const struct remat_solver *solver,
@@ -145,8 +131,6 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     struct remat_solve_options inner = *options;
     int64_t started = remat_clock_ns(), excess;
     int32_t attempt;
-    if (solver->anytime && options->time_limit_seconds > 0)
-        REMAT_TRY(foresee(solving, options, err));
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
         enum remat_status status;
@@ -183,7 +167,7 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
                                     struct remat_bound *bound, struct remat_error *err)
 {
     int64_t step_ns = plan->predicted_step_ns;
-    struct remat_bound_effort effort = options->time_limit_seconds > 0 ? thorough : quick;
+    struct remat_bound_effort effort = options->time_limit_seconds > 0 ? remat_bound_thorough : quick;
     struct remat_exact exact;
     enum remat_status status;
     if (budgets_count > USUAL_BUDGETS)
