@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The solver on remat's own models: ten budgets from 1 % above the smallest to keep-all, each with its proven bound.
+"""The solver on remat's own models: ten budgets from 2 % above the smallest to keep-all, each with its proven bound.
 
 usage: bench/models.py [--remat build/remat] [--results bench/results] [--time-limit S] [--only CASE ...] [-o RESULT.json]
 
@@ -83,7 +83,7 @@ def main():
             continue
         keep_all = answer(arguments, case, "--solver", "keep-all")
         # A search that is limited by time does not always find the very smallest one.
-        least, most = int(1.01 * smallest_bytes(arguments, case)), keep_all["planned_peak_bytes"]
+        least, most = int(1.02 * smallest_bytes(arguments, case)), keep_all["planned_peak_bytes"]
         for k in range(BUDGETS):
             row = measure(arguments, case, least + (most - least) * k // (BUDGETS - 1), keep_all)
             result["points"].append(row)
