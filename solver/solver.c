@@ -118,7 +118,7 @@ static double share_of_limit(double limit_seconds, int32_t attempt, int64_t star
 {
     double left = limit_seconds - 1e-9 * (double)(remat_clock_ns() - started_ns), least = 0.01 * limit_seconds;
     if (attempt == 0 || limit_seconds <= 0)
-        return (1 - BOUND_SHARE) * limit_seconds - 1e-9 * (double)(remat_clock_ns() - started_ns);
+        return (1 - BOUND_SHARE) * limit_seconds;
     return left / 2 > least ? left / 2 : least;
 }
 

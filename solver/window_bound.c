@@ -2,7 +2,7 @@
 
 #include "core/base/clock.h"
 #include "solver/window_gaps.h"
-#include "solver/window_runs.h"
+#include "solver/window_rows.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * that is next read in a window and does not survive the cut where it begins is made again within it, and so is what
  * that needs, unless the order reads it there anyway or it survives that cut; what survives the next cut, too, survived
  * this one or is made again in between. Runs in different intervals are different runs, so their times add up. The
- * whole is a linear program, to which rows are added that its solutions violate (integer_row.h, window_runs.h) and
+ * whole is a linear program, to which rows are added that its solutions violate (integer_row.h, window_rows.h) and
  * whose choices are branched on; what it proves is computed from its prices in integers (solver/linear.h).
  * docs/lower-bounds.md has the proof. */
 #ifndef REMAT_SOLVER_WINDOW_BOUND_H

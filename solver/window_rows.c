@@ -1,4 +1,4 @@
-#include "solver/window_runs.h"
+#include "solver/window_rows.h"
 
 #include <stdlib.h>
 
