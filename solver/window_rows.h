@@ -1,17 +1,21 @@
 /* Rows that a solution of the linear program violates, to be added to it: rounded forms (integer_row.h) of the memory
  * rows of its cuts, and rows for the memory of runs between two cuts.
  *
- * The latter: let a recipe of a way run in the window from cut k to cut l, say between the first runs at cuts j and j
- * + 1. Live at that moment, beside the run's operands and scratch, are carried   what was made by cut k, is held at cut
- * l and is not made again in the window, ancestors what the run comes from by ways whose results did not survive cut k,
- * did not survive it either, is held at cut l and is made again in the window but once: before the run, so that it is
- * held from then on, passing   what was made after cut k by cut j, is read at cut j + 1 and is not made again between
- * them. Let w be weights beside the run, `fixed` what the run holds in any case, `least` the least sum of passing
- * values over the intervals j of the window, `most` what the memory of cuts k and l permits the others to take. Then
- * sum over carried of w (held at l - runs in the window)
+ * Of the latter kind: let a recipe of a way run in the window from cut k to cut l, between the first runs of cuts j and
+ * j + 1. Live at that moment, beside the run's operands and scratch, are
+ * - carried values: made by cut k, held at cut l, not made again in the window;
+ * - ancestors: what the run comes from by ways whose results did not survive cut k, did not survive it either, is held
+ *   at cut l and is made again in the window but once: before the run, so that it is held from then on;
+ * - passing values: made after cut k by cut j, read at cut j + 1, not made again between them.
+ *
+ * Let w be weights beside the run, `fixed` what the run holds in any case, `least` the least sum of passing values over
+ * the intervals j of the window, `most` what the memory of cuts k and l permits the others to take. Then
+ *
+ *   sum over carried of w (held at l - runs in the window)
  *     + sum over ancestors of w (held at l - (runs in the window - used in it) - survivors of k on the way from it)
  *     + used (fixed + least - (budget - most)) <= most + sum over j of w (runs in j of passing values)
- * over any sets of values: each term is at most what is live of the value, if there is such a run or not. */
+ *
+ * over any sets of values: each term is at most what is live of the value, whether there is such a run or not. */
 #ifndef REMAT_SOLVER_WINDOW_ROWS_H
 #define REMAT_SOLVER_WINDOW_ROWS_H
 
