@@ -228,14 +228,16 @@ static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error 
 static enum remat_status list_budgets(struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_sweep_config *config = sweep->config;
-    int64_t smallest = sweep->curves[0].smallest.arena_bytes, largest = sweep->keep_all.arena_bytes;
-    int64_t asked = remat_size_resolve(config->largest, largest);
+    int64_t feasible = sweep->curves[0].smallest.arena_bytes, all = sweep->keep_all.arena_bytes;
+    int64_t smallest = remat_size_resolve(config->smallest, all), largest = remat_size_resolve(config->largest, all);
     int32_t last = config->budgets - 1, i;
-    largest = asked > 0 ? asked : largest;
+    smallest = smallest > feasible ? smallest : feasible;
+    largest = largest > 0 ? largest : all;
     if (largest < smallest)
         return remat_fail(err, REMAT_INFEASIBLE,
-                          "sweep: the largest budget is %lld bytes, the smallest feasible one %lld; give a larger one",
-                          (long long)largest, (long long)smallest);
+                          "sweep: the largest budget is %lld bytes, the smallest %lld (feasible: %lld); give a larger "
+                          "one",
+                          (long long)largest, (long long)smallest, (long long)feasible);
     sweep->budgets_count = config->budgets + config->extra_count;
     REMAT_TRY(REMAT_ALLOC(sweep->budgets, sweep->budgets_count, err));
     for (i = 0; i < last; i++)

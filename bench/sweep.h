@@ -18,7 +18,8 @@ struct remat_sweep_config {
     const struct remat_solver *solver;
     struct remat_solve_options solve; /* budget ignored */
     int32_t budgets;                  /* from the smallest to the largest */
-    struct remat_size largest;        /* fractions being of keep-all's peak; all zero = keep-all's peak */
+    struct remat_size smallest;       /* fractions being of keep-all's peak; all zero = the smallest feasible one */
+    struct remat_size largest;        /* the same; all zero = keep-all's peak */
     int32_t steps;                    /* measured steps a point; 0 = plan only */
     bool interleave;                  /* keep-all steps in between, where both fit into memory */
     const int64_t *extra_budgets;     /* absolute ones, may be infeasible */

@@ -72,6 +72,7 @@ static const struct option options[] = {
     {"all", NULL, "every checkpoint in the folder", FLAG, AT(all), 0, 0},
     {"url", "URL", "download from here instead of the official place", TEXT, AT(url), 0, 0},
     {"budgets", "N", "budgets between the smallest and keep-all (15)", INTEGER, AT(budgets), 2, 1000},
+    {"smallest", "SIZE", "smallest budget, in place of the smallest feasible one", SIZE, AT(smallest), 0, 0},
     {"largest", "SIZE", "largest budget, in place of keep-all's peak", SIZE, AT(largest), 0, 0},
     {"reference-budgets", NULL, "also the absolute budgets of the reference system", FLAG, AT(reference_budgets), 0, 0},
     {"no-interleave", NULL, "no keep-all steps between the measured ones", FLAG, AT(interleave_off), 0, 0},

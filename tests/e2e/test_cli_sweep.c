@@ -145,7 +145,7 @@ static void test_sweep_without_running(void **state)
     struct cli *cli = *state;
     json_t *sweep, *point;
     size_t i;
-    cli_refuse(cli, INFEASIBLE, "largest budget|smallest feasible",
+    cli_refuse(cli, INFEASIBLE, "largest budget|feasible",
                "sweep " TEXT " --batch 4 --analytic --budgets 3 --largest 1KiB -o sweep");
     cli_succeed(cli, "sweep " TEXT " --batch 4 --analytic --budgets 3 --largest 90%% -o sweep");
     sweep = cli_read_json(cli, "sweep/sweep.json");
@@ -153,6 +153,13 @@ static void test_sweep_without_running(void **state)
         assert_null(json_object_get(point, "measured_peak_bytes"));
     json_decref(sweep);
     check_page(cli, "sweep/index.html");
+    cli_succeed(cli,
+                "sweep " TEXT " --batch 4 --analytic --steps 1 --budgets 2 --smallest 80%% --largest 90%% -o some");
+    sweep = cli_read_json(cli, "some/sweep.json");
+    point = json_array_get(json_object_get(sweep, "points"), 0);
+    assert_true(cli_integer(sweep, "keep_all_peak_bytes") * 4 / 5 - cli_integer(point, "budget_bytes") <= 1);
+    assert_int_equal(cli_integer(point, "planned_peak_bytes"), cli_integer(point, "measured_peak_bytes"));
+    json_decref(sweep);
 }
 
 /* --- processes --------------------------------------------------------------------------------------------------- */
