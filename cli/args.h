@@ -25,7 +25,7 @@ struct cli_args {
     /* planning */
     struct remat_size budget, memory, smallest, largest; /* the latter two all zero: not given */
     bool budget_given, memory_given;
-    const char *solver, *profile, *graph, *schedule, *cache, *plan;
+    const char *options, *solver, *profile, *graph, *schedule, *cache, *plan;
     double time_limit_seconds, gap_percent;
     bool curve, analytic, refresh;
     /* training */

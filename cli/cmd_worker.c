@@ -28,7 +28,7 @@ const struct cli_command cli_worker = {"worker",
                                        "MODEL PLAN.json",
                                        "Runs a plan step by step on request (used by sweep and batchsize)",
                                        "Reads \"step\", \"steps N\" and \"end\" lines from standard input.\n",
-                                       CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_STEP_OPTIONS,
+                                       CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_STEP_OPTIONS " options",
                                        2,
                                        2,
                                        run};

@@ -54,7 +54,17 @@ enum remat_status cli_precision(const struct cli_args *args, enum remat_dtype *o
 struct remat_device_config cli_device_config(const struct cli_args *args)
 {
     return (struct remat_device_config){.threads = (int32_t)args->threads,
-                                        .tf32 = args->precision && strcmp(args->precision, "tf32") == 0};
+                                        .tf32 = args->precision && strcmp(args->precision, "tf32") == 0,
+                                        .alternatives = args->options && strcmp(args->options, "any") == 0};
+}
+
+static enum remat_status any_options(const struct cli_args *args, bool *out, struct remat_error *err)
+{
+    const char *text = args->options ? args->options : "same";
+    *out = strcmp(text, "any") == 0;
+    if (*out || strcmp(text, "same") == 0)
+        return REMAT_OK;
+    return remat_fail(err, REMAT_USAGE, "--options: expected same or any, found \"%s\"", text);
 }
 
 static enum remat_status lower_options(const struct cli_args *args, struct remat_lower_options *out,
@@ -100,6 +110,7 @@ enum remat_status cli_workload_config(const struct cli_args *args, struct remat_
     REMAT_TRY(lower_options(args, &out->lower, err));
     if (args->recipe)
         REMAT_TRY(lower_recipe(args, out, err));
+    REMAT_TRY(any_options(args, &out->lower.any_options, err));
     out->profile.refresh = args->refresh;
     out->profile.cache_path = args->cache;
     out->profile.progress = cli_progress;

@@ -10,7 +10,7 @@
 /* The options that name a model and a device, as they appear in every command that takes them. */
 #define CLI_MODEL_OPTIONS "batch image seq classes stem layers width heads vocab dropout"
 #define CLI_DEVICE_OPTIONS "device precision threads seed"
-#define CLI_PROFILE_OPTIONS "analytic refresh cache"
+#define CLI_PROFILE_OPTIONS "options analytic refresh cache"
 #define CLI_STEP_OPTIONS "recipe optimizer momentum nesterov weight-decay smoothing clip accumulate"
 
 /* The type of activations that --precision asks for, and the device's part of it. */

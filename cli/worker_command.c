@@ -68,6 +68,7 @@ enum remat_status cli_worker_command(const struct cli_args *args, struct cli_wor
     add_text(command, "--stem", args->stem);
     add_text(command, "--device", args->device);
     add_text(command, "--precision", args->precision);
+    add_text(command, "--options", args->options);
     add_text(command, "--recipe", args->recipe);
     add_text(command, "--optimizer", args->optimizer);
     if (args->nesterov)

@@ -27,6 +27,15 @@ remat_profile_measure(struct remat_task_graph *graph, const struct remat_layer_g
                       const struct remat_backend *backend, struct remat_device *device,
                       const struct remat_profile_options *options, struct remat_error *err);
 
+/* Times, task by task, the options of those tasks that have several numerics classes: what
+ * remat_task_graph_keep_fastest() needs to choose before the graph is measured. Uses the cache as
+ * remat_profile_measure() does, so that a choice once made stays. */
+REMAT_MUST_CHECK enum remat_status remat_profile_alternatives(struct remat_task_graph *graph,
+                                                              const struct remat_backend *backend,
+                                                              struct remat_device *device,
+                                                              const struct remat_profile_options *options,
+                                                              struct remat_error *err);
+
 /* Where the cache is kept unless told otherwise: $XDG_CACHE_HOME/remat/profile.json or ~/.cache/remat/profile.json. */
 REMAT_MUST_CHECK enum remat_status remat_profile_cache_path(char *buffer, int capacity, struct remat_error *err);
 

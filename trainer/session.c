@@ -40,8 +40,9 @@ static enum remat_status lower(struct remat_session *run, struct remat_error *er
     bool any_limit = run->config->planning.budget || run->config->planning.memory;
     workload.options = run->model_options;
     workload.lower = remat_recipe_lower(&run->recipe, REMAT_TRAIN, run->micro_count);
+    workload.lower.any_options = run->config->workload.lower.any_options;
     remat_normalization(run->recipe.normalize, workload.feed_mean, workload.feed_std);
-    if (run->config->planning.plan || !any_limit)
+    if (run->config->planning.plan || !(any_limit || workload.lower.any_options))
         workload.times = REMAT_TIMES_ROUGH;
     REMAT_TRY(remat_workload_open(&workload, &run->workload, err));
     if (run->config->planning.plan)
@@ -83,8 +84,10 @@ static void note(void *context, const char *text)
 static void compare_graphs(struct remat_session *run, uint64_t recorded)
 {
     if (recorded != remat_task_graph_hash(&run->workload.graph))
-        note(run, "the checkpoint was made with another device, thread count or library version: training goes on, but "
-                  "not bit for bit as it would have there");
+        note(
+            run,
+            "the checkpoint was made with another device, thread count, library version or choice of options: training "
+            "goes on, but not bit for bit as it would have there");
 }
 
 static enum remat_status restore(struct remat_session *run, const char *path, struct remat_checkpoint *found,

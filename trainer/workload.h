@@ -13,6 +13,8 @@ enum remat_time_source {
     REMAT_TIMES_MEASURED  /* the profiler, with its cache */
 };
 
+/* With lower.any_options, times that are not rough also choose among implementations: each distinct task keeps the
+ * numerics class of the fastest (by the roofline the preferred one). Rough times leave that to the caller. */
 struct remat_workload_config {
     const char *model;
     struct remat_model_options options;

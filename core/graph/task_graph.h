@@ -159,8 +159,14 @@ uint64_t remat_task_graph_hash(const struct remat_task_graph *graph);
 /* Sum of the fastest option times over the order, those of micro micro_count times: keep-all's predicted step. */
 int64_t remat_task_graph_base_time_ns(const struct remat_task_graph *graph);
 
+/* Drops the options of other numerics classes, unless none would be left. */
+void remat_task_keep_class(struct remat_task *task, int32_t numerics);
+/* Leaves each task the options of one numerics class, that of its fastest option (of equals the first). */
+void remat_task_graph_keep_fastest(struct remat_task_graph *graph);
+
 /* Takes over the option times of `from`, which must be the same graph (equal hashes, REMAT_BAD_DATA otherwise): a
- * plan's predicted times hold only with the times it was made from. */
+ * plan's predicted times hold only with the times it was made from. Tasks of `graph` with options of several
+ * numerics classes first keep those of the class that `from` has. */
 REMAT_MUST_CHECK enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph,
                                                                 const struct remat_task_graph *from,
                                                                 struct remat_error *err);

@@ -1,5 +1,27 @@
 #include "core/graph/task_graph.h"
 
+void remat_task_keep_class(struct remat_task *task, int32_t numerics)
+{
+    int32_t kept = 0;
+    for (int32_t k = 0; k < task->options_count; k++)
+        if (task->options[k].numerics == numerics)
+            task->options[kept++] = task->options[k];
+    if (kept > 0)
+        task->options_count = kept;
+}
+
+void remat_task_graph_keep_fastest(struct remat_task_graph *graph)
+{
+    for (int32_t t = 0; t < graph->tasks_count; t++) {
+        struct remat_task *task = &graph->tasks[t];
+        int32_t fastest = 0;
+        for (int32_t k = 1; k < task->options_count; k++)
+            if (task->options[k].time_ns < task->options[fastest].time_ns)
+                fastest = k;
+        remat_task_keep_class(task, task->options[fastest].numerics);
+    }
+}
+
 static void adopt_task(struct remat_task *task, const struct remat_task *from)
 {
     for (int32_t k = 0; k < task->options_count; k++) {
@@ -20,6 +42,8 @@ static const char *first_difference(const struct remat_task_graph *a, const stru
 enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph, const struct remat_task_graph *from,
                                                struct remat_error *err)
 {
+    for (int32_t t = 0; t < graph->tasks_count && t < from->tasks_count; t++)
+        remat_task_keep_class(&graph->tasks[t], from->tasks[t].options[0].numerics);
     if (remat_task_graph_hash(graph) != remat_task_graph_hash(from))
         return remat_fail(
             err, REMAT_BAD_DATA,

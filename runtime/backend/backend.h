@@ -19,9 +19,10 @@ struct remat_marks;     /* points in the order of a device's work */
 struct remat_recording; /* work noted once, to be repeated with one call */
 
 struct remat_device_config {
-    int32_t threads; /* 0 = all cores */
-    int32_t ordinal; /* of the device, where there are several */
-    bool tf32;       /* cuda: products of f32 may round their operands to TF32 (10 bits of mantissa) */
+    int32_t threads;   /* 0 = all cores */
+    int32_t ordinal;   /* of the device, where there are several */
+    bool tf32;         /* cuda: products of f32 may round their operands to TF32 (10 bits of mantissa) */
+    bool alternatives; /* cuda: offer the libraries' further engines, too, which take long to look up */
 };
 
 struct remat_device_info {

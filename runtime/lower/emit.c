@@ -123,7 +123,8 @@ static int64_t rough_time_ns(const struct remat_kernel_spec *spec)
     return 1000 + (int64_t)(compute > traffic ? compute : traffic);
 }
 
-/* Keeps the options that give the same bits as the preferred one: a plan must never change the result. */
+/* Keeps the options that give the same bits as the preferred one, unless all are wanted: a plan must never change the
+ * result. */
 static enum remat_status ask_options(struct lowering *l, struct remat_task *task)
 {
     struct remat_kernel_spec spec = remat_task_spec(l->graph, task);
@@ -141,7 +142,7 @@ static enum remat_status ask_options(struct lowering *l, struct remat_task *task
     REMAT_TRY(REMAT_POOL_ALLOC(&l->graph->pool, task->options, count, l->err));
     for (int32_t i = 0; i < count; i++) {
         struct remat_option *option = &task->options[task->options_count];
-        if (found[i].numerics != found[0].numerics)
+        if (found[i].numerics != found[0].numerics && !l->options->any_options)
             continue;
         option->scratch_bytes = remat_align_up(found[i].scratch_bytes);
         option->time_ns = rough_time_ns(&spec);

@@ -131,6 +131,26 @@ static void release(struct lowering *l)
     free(l->parameters);
 }
 
+static void keep_preferred(struct remat_task_graph *graph, uint64_t signature)
+{
+    for (int32_t t = 0; t < graph->tasks_count; t++)
+        if (graph->tasks[t].signature == signature)
+            remat_task_keep_class(&graph->tasks[t], graph->tasks[t].options[0].numerics);
+}
+
+/* Recipes of one value give the same bits by the preferred options; of others nobody knows. */
+static void settle_recipes(struct remat_task_graph *graph)
+{
+    for (int32_t t = 0; t < graph->tasks_count; t++) {
+        const struct remat_task *task = &graph->tasks[t];
+        if (task->position >= 0)
+            continue;
+        keep_preferred(graph, task->signature);
+        for (int32_t k = 0; k < task->outputs_count; k++)
+            keep_preferred(graph, graph->tasks[graph->values[task->outputs[k]].producer].signature);
+    }
+}
+
 static enum remat_status run_passes(struct lowering *l)
 {
     REMAT_TRY(name_graph(l));
@@ -144,7 +164,10 @@ static enum remat_status run_passes(struct lowering *l)
         remat_lowering_finish_section(l);
     }
     REMAT_TRY(l->status);
-    return remat_task_graph_finish(l->graph, l->err);
+    REMAT_TRY(remat_task_graph_finish(l->graph, l->err));
+    if (l->options->any_options)
+        settle_recipes(l->graph);
+    return REMAT_OK;
 }
 
 /* A backend has a precision if it can cast parameters to it. */

@@ -22,6 +22,9 @@ struct remat_lower_options {
     float smoothing;     /* label smoothing */
     int32_t micro_count; /* gradient accumulation; 1 = none */
     int32_t chunk_rows;  /* of the tied classifier; 0 = chosen */
+    /* Tasks get all implementations there are, of any numerics class; the caller leaves one class to each
+     * (remat_task_graph_keep_fastest). Else those that give the bits of the preferred one. */
+    bool any_options;
 };
 
 /* SGD 0.9 momentum; AdamW betas .9/.999, epsilon 1e-8; f32, no accumulation. */

@@ -344,6 +344,54 @@ static void signature_ignores_padding_and_unused_dimensions(void **state)
     assert_false(remat_kernel_signature(&a) == remat_kernel_signature(&b));
 }
 
+/* Task 2 has options of the classes 5, 7, 5, borrowed from `options`. */
+static void build_with_classes(struct remat_task_graph *graph, struct remat_option options[3], int64_t second_ns)
+{
+    const struct remat_option all[] = {{"a", 64, 90, 1, 5}, {"b", 128, second_ns, 1, 7}, {"c", 0, 120, 1, 5}};
+    build(graph);
+    finish(graph);
+    memcpy(options, all, sizeof all);
+    graph->tasks[2].options = options;
+    graph->tasks[2].options_count = 3;
+}
+
+static void keeps_the_class_of_the_fastest(void **state)
+{
+    struct remat_task_graph graph;
+    struct remat_option options[3];
+    (void)state;
+    build_with_classes(&graph, options, 80);
+    remat_task_graph_keep_fastest(&graph);
+    assert_int_equal(graph.tasks[2].options_count, 1);
+    assert_string_equal(graph.tasks[2].options[0].name, "b");
+    assert_int_equal(graph.tasks[1].options_count, 1);
+    remat_task_graph_free(&graph);
+    build_with_classes(&graph, options, 90); /* of equals the first */
+    remat_task_graph_keep_fastest(&graph);
+    assert_int_equal(graph.tasks[2].options_count, 2);
+    assert_string_equal(graph.tasks[2].options[1].name, "c");
+    remat_task_graph_free(&graph);
+}
+
+static void adopts_the_class_and_times_of_a_plan(void **state)
+{
+    struct remat_task_graph graph, chosen;
+    struct remat_option all[3], few[3];
+    struct remat_error err = {0};
+    (void)state;
+    build_with_classes(&graph, all, 100);
+    build_with_classes(&chosen, few, 80);
+    remat_task_graph_keep_fastest(&chosen);
+    assert_int_equal(remat_task_graph_adopt_times(&graph, &chosen, &err), REMAT_OK);
+    assert_int_equal(graph.tasks[2].options_count, 1);
+    assert_int_equal(graph.tasks[2].options[0].time_ns, 80);
+    few[0].numerics = 9; /* a class that is not offered: another graph */
+    assert_int_equal(remat_task_graph_adopt_times(&graph, &chosen, &err), REMAT_BAD_DATA);
+    assert_int_equal(graph.tasks[2].options_count, 1);
+    remat_task_graph_free(&graph);
+    remat_task_graph_free(&chosen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +402,8 @@ int main(void)
         cmocka_unit_test(add_task_refuses_unknown_operands),
         cmocka_unit_test(hash_is_identity_without_times_and_names),
         cmocka_unit_test(signature_ignores_padding_and_unused_dimensions),
+        cmocka_unit_test(keeps_the_class_of_the_fastest),
+        cmocka_unit_test(adopts_the_class_and_times_of_a_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,21 @@ static void test_budgets_change_no_bit(void **state)
     assert_int_equal(cli_count_entries(cli, ""), 1); /* without -o, nothing is written */
 }
 
+/* Whatever is chosen, plans of one choice give the same bits, and the choice stays. */
+static void test_any_options_change_no_bit_either(void **state)
+{
+#define ANY "train resnet18 --batch 4 --image 64 --threads 2 --data synthetic --steps 2 --json --options any"
+    struct cli *cli = *state;
+    char expected[17];
+    cli_succeed(cli, ANY);
+    take_hash(cli, expected);
+    cli_succeed(cli, ANY " --budget 60%% -o run");
+    check_hash(cli, expected);
+    cli_succeed(cli, ANY " --plan run/plan.json");
+    check_hash(cli, expected);
+    cli_refuse(cli, USAGE, "--options|same or any|all", "train resnet18 --options all");
+}
+
 static void test_images_within_half(void **state)
 {
     struct cli *cli = *state;
@@ -324,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_run_leaves_its_records),
         TEST(test_budgets_change_no_bit),
+        TEST(test_any_options_change_no_bit_either),
         TEST(test_images_within_half),
         TEST(test_impossible_budgets),
         TEST(test_interruptions),

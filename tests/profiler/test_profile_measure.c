@@ -30,19 +30,25 @@ static void ok(struct world *w, enum remat_status status)
         fail_msg("%s", w->err.message);
 }
 
-static void open_world(struct world *w, const char *model)
+static void open_world_with(struct world *w, const char *model, bool any_options)
 {
     const struct remat_device_config config = {.threads = 2};
-    const struct remat_model_options image = {.batch = 4, .image = 32, .classes = 10};
+    const struct remat_model_options image = {.batch = 4, .image = 64, .classes = 10};
     const struct remat_model_options text = {
         .batch = 4, .length = 32, .positions = 32, .vocabulary = 97, .layers = 2, .width = 64, .heads = 4};
     const struct remat_model_options *options = strcmp(model, "resnet18") == 0 ? &image : &text;
     struct remat_lower_options lowering = remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW);
+    lowering.any_options = any_options;
     memset(w, 0, sizeof *w);
     ok(w, remat_backend_find("cpu", &w->backend, &w->err));
     ok(w, w->backend->open(&config, &w->device, &w->err));
     ok(w, remat_model_build(model, options, &w->layers, &w->err));
     ok(w, remat_lower(&w->layers, w->backend, w->device, &lowering, &w->graph, &w->err));
+}
+
+static void open_world(struct world *w, const char *model)
+{
+    open_world_with(w, model, false);
 }
 
 static void close_world(struct world *w)
@@ -141,6 +147,47 @@ static void test_cache_saves_the_run(void **state)
     close_world(&second);
 }
 
+/* Convolutions have options of several classes; tasks that another one recomputes keep the preferred class. */
+static int count_choices(const struct world *w)
+{
+    int choices = 0;
+    for (int32_t t = 0; t < w->graph.tasks_count; t++) {
+        const struct remat_task *task = &w->graph.tasks[t];
+        int32_t last = task->options_count - 1;
+        assert_true(task->position >= 0 || task->options[last].numerics == task->options[0].numerics);
+        choices += task->options[last].numerics != task->options[0].numerics;
+    }
+    return choices;
+}
+
+static void test_alternatives(void **state)
+{
+    char path[] = "/tmp/remat-alternatives-XXXXXX";
+    struct remat_profile_options options = {.cache_path = path, .progress = report};
+    struct world first, second;
+    (void)state;
+    close(mkstemp(path));
+    unlink(path);
+    open_world_with(&first, "resnet18", true);
+    open_world_with(&second, "resnet18", true);
+    assert_true(count_choices(&first) > 0);
+    options.context = &first;
+    ok(&first, remat_profile_alternatives(&first.graph, first.backend, first.device, &options, &first.err));
+    assert_true(first.reports > 0);
+    options.context = &second;
+    ok(&second, remat_profile_alternatives(&second.graph, second.backend, second.device, &options, &second.err));
+    assert_int_equal(second.reports, 0); /* chosen once */
+    remat_task_graph_keep_fastest(&first.graph);
+    remat_task_graph_keep_fastest(&second.graph);
+    assert_int_equal(count_choices(&first), 0);
+    assert_true(remat_task_graph_hash(&first.graph) == remat_task_graph_hash(&second.graph));
+    profile(&first, path, 0, false);
+    expect_all_timed(&first);
+    unlink(path);
+    close_world(&first);
+    close_world(&second);
+}
+
 static void test_peaks(void **state)
 {
     struct world w;
@@ -166,9 +213,9 @@ static void test_peaks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resnet18), cmocka_unit_test(test_gpt2),
-        cmocka_unit_test(test_alone),    cmocka_unit_test(test_cache_saves_the_run),
-        cmocka_unit_test(test_peaks),
+        cmocka_unit_test(test_resnet18),     cmocka_unit_test(test_gpt2),
+        cmocka_unit_test(test_alone),        cmocka_unit_test(test_cache_saves_the_run),
+        cmocka_unit_test(test_alternatives), cmocka_unit_test(test_peaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,6 +284,7 @@ static void describe_backward(struct graph *g)
 static enum remat_status make_plan(struct remat_device *device, const struct remat_kernel_spec *spec,
                                    struct remat_cuda_attention *a, struct remat_error *err)
 {
+    const struct remat_cudnn_demand demand = {.scratch_cap_bytes = SCRATCH_CAP_BYTES};
     const struct remat_tensor *qkv = &spec->inputs[0];
     struct graph g = {.batch = qkv->dims[0], .heads = spec->attr.heads, .length = qkv->dims[1]};
     bool forward = spec->op == REMAT_OP_ATTENTION;
@@ -295,7 +296,7 @@ static enum remat_status make_plan(struct remat_device *device, const struct rem
     a->one = 1;
     REMAT_TRY(remat_cudnn_begin(device, &g.builder, err));
     (forward ? describe_forward : describe_backward)(&g);
-    REMAT_TRY(remat_cudnn_end(&g.builder, false, SCRATCH_CAP_BYTES, &a->plan, &a->scratch_bytes, err));
+    REMAT_TRY(remat_cudnn_end(&g.builder, &demand, &a->plan, &a->scratch_bytes, err));
     a->delta_bytes = forward ? 0 : remat_align_up(remat_tensor_bytes(&spec->inputs[2]));
     a->scratch_bytes += a->delta_bytes + SCRATCH_ALIGNMENT_BYTES;
     return REMAT_OK;

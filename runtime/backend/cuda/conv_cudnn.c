@@ -127,26 +127,28 @@ static struct convolution convolution_of(const struct remat_kernel_spec *spec)
     return of;
 }
 
-static enum remat_status create(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
-                                int64_t *scratch_bytes, struct remat_error *err)
+static enum remat_status create_ranked(struct remat_device *device, const struct remat_kernel_spec *spec, int rank,
+                                       void **state, int64_t *scratch_bytes, struct remat_error *err)
 {
+    const struct remat_cudnn_demand demand = {spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, rank};
     struct convolution of = convolution_of(spec);
     struct remat_cudnn_builder b;
     struct remat_cudnn_plan *plan;
     REMAT_TRY(remat_cudnn_begin(device, &b, err));
     add_operation(&b, &of);
-    REMAT_TRY(remat_cudnn_end(&b, spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, &plan, scratch_bytes, err));
+    REMAT_TRY(remat_cudnn_end(&b, &demand, &plan, scratch_bytes, err));
     *state = plan;
     return REMAT_OK;
 }
 
-/* Whether there is an engine: asked by making one. */
-static bool supports(struct remat_device *device, const struct remat_kernel_spec *spec)
+/* Whether there is an engine: asked by making one. Beyond the preferred one, only if they are wanted. */
+static bool supports_ranked(struct remat_device *device, const struct remat_kernel_spec *spec, int rank)
 {
     void *state;
     int64_t scratch_bytes;
     struct remat_error ignored;
-    if (!remat_cuda_supports_floats(device, spec) || create(device, spec, &state, &scratch_bytes, &ignored) != REMAT_OK)
+    if ((rank > 0 && !device->alternatives) || !remat_cuda_supports_floats(device, spec) ||
+        create_ranked(device, spec, rank, &state, &scratch_bytes, &ignored) != REMAT_OK)
         return false;
     remat_cudnn_plan_destroy(state);
     return true;
@@ -173,8 +175,24 @@ static void destroy(void *state)
     remat_cudnn_plan_destroy(state);
 }
 
-const struct remat_op_impl remat_cuda_conv2d = {REMAT_OP_CONV2D, "cudnn", NUMERICS, supports, create, run, destroy};
-const struct remat_op_impl remat_cuda_conv2d_bwd_data = {
-    REMAT_OP_CONV2D_BWD_DATA, "cudnn", NUMERICS, supports, create, run, destroy};
-const struct remat_op_impl remat_cuda_conv2d_bwd_weights = {
-    REMAT_OP_CONV2D_BWD_WEIGHTS, "cudnn", NUMERICS, supports, create, run, destroy};
+/* The engine of a rank, for forward, data and weights. Other engines give other bits. */
+#define RANKED(suffix, name, rank)                                                                                    \
+    static enum remat_status create##suffix(struct remat_device *device, const struct remat_kernel_spec *spec,        \
+                                            void **state, int64_t *scratch_bytes, struct remat_error *err)            \
+    {                                                                                                                 \
+        return create_ranked(device, spec, rank, state, scratch_bytes, err);                                          \
+    }                                                                                                                 \
+    static bool supports##suffix(struct remat_device *device, const struct remat_kernel_spec *spec)                   \
+    {                                                                                                                 \
+        return supports_ranked(device, spec, rank);                                                                   \
+    }                                                                                                                 \
+    const struct remat_op_impl remat_cuda_conv2d##suffix = {REMAT_OP_CONV2D, name, NUMERICS + rank, supports##suffix, \
+                                                            create##suffix,  run,  destroy};                          \
+    const struct remat_op_impl remat_cuda_conv2d_bwd_data##suffix = {                                                 \
+        REMAT_OP_CONV2D_BWD_DATA, name, NUMERICS + rank, supports##suffix, create##suffix, run, destroy};             \
+    const struct remat_op_impl remat_cuda_conv2d_bwd_weights##suffix = {                                              \
+        REMAT_OP_CONV2D_BWD_WEIGHTS, name, NUMERICS + rank, supports##suffix, create##suffix, run, destroy};
+
+RANKED(, "cudnn", 0)
+RANKED(_second, "cudnn second", 1)
+RANKED(_third, "cudnn third", 2)

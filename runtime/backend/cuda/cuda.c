@@ -127,6 +127,7 @@ static enum remat_status open_device(const struct remat_device_config *config, s
     REMAT_TRY(REMAT_ALLOC(*out, 1, err));
     (*out)->ordinal = config->ordinal;
     (*out)->tf32 = config->tf32;
+    (*out)->alternatives = config->alternatives;
     status = open_gpu(*out, err);
     if (status != REMAT_OK) {
         close_device(*out);

@@ -19,6 +19,7 @@ struct remat_device {
     cudaEvent_t arrived[2], used[2];        /* of their two places: behind the upload, behind the work that read it */
     struct remat_cuda_libraries *libraries; /* owned; NULL where none are used */
     bool tf32;                              /* f32 products may round their operands to TF32 */
+    bool alternatives;                      /* further engines are offered */
     struct remat_nvml *nvml;                /* owned; NULL where it is not there */
     char nvml_missing[128];                 /* why */
     int64_t asked_bytes, pool_bytes;        /* of memory_open: asked for, and taken from the card for that */
@@ -111,16 +112,22 @@ extern const struct remat_op_impl *const remat_cuda_table[];
     X(remat_cuda_sgd)                      \
     X(remat_cuda_adamw)
 /* Kernels of NVIDIA's libraries. */
-#define REMAT_CUDA_LIBRARY_IMPLS(X)  \
-    X(remat_cuda_conv2d)             \
-    X(remat_cuda_conv2d_bwd_data)    \
-    X(remat_cuda_conv2d_bwd_weights) \
-    X(remat_cuda_linear)             \
-    X(remat_cuda_linear_bwd_data)    \
-    X(remat_cuda_linear_bwd_weights) \
-    X(remat_cuda_classifier_loss)    \
-    X(remat_cuda_classifier_eval)    \
-    X(remat_cuda_attention_fused)    \
+#define REMAT_CUDA_LIBRARY_IMPLS(X)         \
+    X(remat_cuda_conv2d)                    \
+    X(remat_cuda_conv2d_bwd_data)           \
+    X(remat_cuda_conv2d_bwd_weights)        \
+    X(remat_cuda_conv2d_second)             \
+    X(remat_cuda_conv2d_bwd_data_second)    \
+    X(remat_cuda_conv2d_bwd_weights_second) \
+    X(remat_cuda_conv2d_third)              \
+    X(remat_cuda_conv2d_bwd_data_third)     \
+    X(remat_cuda_conv2d_bwd_weights_third)  \
+    X(remat_cuda_linear)                    \
+    X(remat_cuda_linear_bwd_data)           \
+    X(remat_cuda_linear_bwd_weights)        \
+    X(remat_cuda_classifier_loss)           \
+    X(remat_cuda_classifier_eval)           \
+    X(remat_cuda_attention_fused)           \
     X(remat_cuda_attention_bwd_fused)
 
 #define X(name) extern const struct remat_op_impl name;

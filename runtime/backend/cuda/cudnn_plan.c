@@ -144,9 +144,23 @@ static bool try_config(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t conf
     return false;
 }
 
+/* Whether the configuration qualifies and is the one wanted: *rank counts down over those that qualify. */
+static bool takes(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t config, const struct remat_cudnn_demand *demand,
+                  int *rank, int64_t *scratch_bytes)
+{
+    if (!config_acceptable(p, config, demand->whole) ||
+        !try_config(p, config, demand->scratch_cap_bytes, scratch_bytes))
+        return false;
+    if ((*rank)-- == 0)
+        return true;
+    (void)library_of(p)->cudnnBackendDestroyDescriptor(p->plan);
+    p->plan = NULL;
+    return false;
+}
+
 /* The configurations that one heuristic proposes, tried in its order. The chosen one lives on with the plan. */
-static bool try_configs(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t heuristic, int64_t cap_bytes, bool whole,
-                        int64_t *scratch_bytes)
+static bool try_configs(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t heuristic,
+                        const struct remat_cudnn_demand *demand, int *rank, int64_t *scratch_bytes)
 {
     const struct remat_cudnn *cudnn = library_of(p);
     cudnnBackendDescriptor_t configs[MOST_ENGINES] = {NULL};
@@ -160,8 +174,7 @@ static bool try_configs(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t heu
                                         &count, configs) != CUDNN_STATUS_SUCCESS)
         count = 0;
     for (int i = 0; i < made; i++) {
-        bool chosen = !found && i < count && config_acceptable(p, configs[i], whole) &&
-                      try_config(p, configs[i], cap_bytes, scratch_bytes);
+        bool chosen = !found && i < count && takes(p, configs[i], demand, rank, scratch_bytes);
         found |= chosen;
         if (chosen)
             p->made[p->made_count++] = configs[i];
@@ -172,13 +185,13 @@ static bool try_configs(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t heu
 }
 
 static bool choose(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
-                   int64_t cap_bytes, bool whole, int64_t *scratch_bytes)
+                   const struct remat_cudnn_demand *demand, int *rank, int64_t *scratch_bytes)
 {
     cudnnBackendDescriptor_t heuristic = remat_cudnn_make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "a heuristic");
     remat_cudnn_set_descriptor(b, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
     remat_cudnn_set(b, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
     remat_cudnn_finish(b, heuristic);
-    return b->status == CUDNN_STATUS_SUCCESS && try_configs(b->plan, heuristic, cap_bytes, whole, scratch_bytes);
+    return b->status == CUDNN_STATUS_SUCCESS && try_configs(b->plan, heuristic, demand, rank, scratch_bytes);
 }
 
 /* --- the plan ----------------------------------------------------------------------------------------------------- */
@@ -196,28 +209,29 @@ void remat_cudnn_plan_destroy(struct remat_cudnn_plan *plan)
     free(plan);
 }
 
-static enum remat_status choose_any(struct remat_cudnn_builder *b, bool whole, int64_t cap_bytes,
+static enum remat_status choose_any(struct remat_cudnn_builder *b, const struct remat_cudnn_demand *demand,
                                     int64_t *scratch_bytes, struct remat_error *err)
 {
     cudnnBackendDescriptor_t graph = make_graph(b);
+    int rank = demand->rank;
     if (b->status != CUDNN_STATUS_SUCCESS)
         return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN cannot describe %s: %s", b->what,
                           library_of(b->plan)->cudnnGetErrorString(b->status));
-    if (choose(b, graph, CUDNN_HEUR_MODE_A, cap_bytes, whole, scratch_bytes))
+    if (choose(b, graph, CUDNN_HEUR_MODE_A, demand, &rank, scratch_bytes))
         return REMAT_OK;
     b->status = CUDNN_STATUS_SUCCESS; /* a heuristic may have nothing to say of a graph */
-    if (choose(b, graph, CUDNN_HEUR_MODE_FALLBACK, cap_bytes, whole, scratch_bytes))
+    if (choose(b, graph, CUDNN_HEUR_MODE_FALLBACK, demand, &rank, scratch_bytes))
         return REMAT_OK;
-    return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has no deterministic engine within %lld bytes of scratch",
-                      (long long)cap_bytes);
+    return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has %d deterministic engines within %lld bytes of scratch",
+                      demand->rank - rank, (long long)demand->scratch_cap_bytes);
 }
 
-enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, bool whole, int64_t scratch_cap_bytes,
+enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, const struct remat_cudnn_demand *demand,
                                   struct remat_cudnn_plan **out, int64_t *scratch_bytes, struct remat_error *err)
 {
     enum remat_status status;
     *scratch_bytes = 0;
-    status = choose_any(b, whole, scratch_cap_bytes, scratch_bytes, err);
+    status = choose_any(b, demand, scratch_bytes, err);
     if (status != REMAT_OK)
         remat_cudnn_plan_destroy(b->plan);
     *out = status == REMAT_OK ? b->plan : NULL;

@@ -1,5 +1,5 @@
-/* A graph of cuDNN's operations, prepared to be run: descriptors, and the first engine of the heuristics that is
- * deterministic, fits the scratch cap and keeps the precision asked for.
+/* A graph of cuDNN's operations, prepared to be run: descriptors, and one of the engines of the heuristics that are
+ * deterministic, fit the scratch cap and keep the precision asked for.
  *
  * After the first failure all calls of a builder do nothing, so that graphs read like the formulas they stand for. */
 #ifndef REMAT_RUNTIME_BACKEND_CUDA_CUDNN_PLAN_H
@@ -31,8 +31,14 @@ void remat_cudnn_set_descriptor(struct remat_cudnn_builder *b, cudnnBackendDescr
 void remat_cudnn_finish(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t made);
 /* Finishes an operation and adds it to the graph. */
 void remat_cudnn_operation(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t made);
-/* Chooses an engine; `whole`: operands may not be rounded. Takes the builder, also when it fails: *out is then NULL. */
-REMAT_MUST_CHECK enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, bool whole, int64_t scratch_cap_bytes,
+struct remat_cudnn_demand {
+    bool whole; /* operands may not be rounded */
+    int64_t scratch_cap_bytes;
+    int rank; /* of those that qualify: 0 is what the heuristics prefer */
+};
+/* Chooses an engine. Takes the builder, also when it fails: *out is then NULL. */
+REMAT_MUST_CHECK enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b,
+                                                   const struct remat_cudnn_demand *demand,
                                                    struct remat_cudnn_plan **out, int64_t *scratch_bytes,
                                                    struct remat_error *err);
 
