@@ -43,7 +43,7 @@ static const struct option options[] = {
     {"plan", "FILE", "run this plan instead of solving", TEXT, AT(plan), 0, 0},
     {"time-limit", "S", "seconds that the solver may take (its own limit of work)", REAL, AT(time_limit_seconds), 0,
      1e6},
-    {"gap", "PERCENT", "good enough: so much above the proven bound (0.1)", REAL, AT(gap_percent), 0, 100},
+    {"gap", "PERCENT", "good enough: so much above the proven bound (0.1)", REAL, AT(gap_percent), 0, 1e6},
     {"curve", NULL, "also solve 15 budgets from the smallest to keep-all", FLAG, AT(curve), 0, 0},
     {"analytic", NULL, "estimate times from the roofline instead of measuring", FLAG, AT(analytic), 0, 0},
     {"refresh", NULL, "measure again what the cache has", FLAG, AT(refresh), 0, 0},

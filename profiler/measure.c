@@ -83,35 +83,33 @@ static enum remat_status learn_keep_all(struct profile *profile, struct remat_er
     return REMAT_OK;
 }
 
-static enum remat_status smallest_plan(const struct remat_task_graph *graph, struct remat_plan *plan,
-                                       struct remat_error *err)
+static enum remat_status learn_from_smallest(struct profile *profile, const char *method, struct remat_error *err)
 {
-    static const char *const methods[] = {"chain", "sqrt", "keep-all"};
     const struct remat_solve_options options = {.budget_bytes = INT64_MAX, .threads = 1};
-    enum remat_status status = REMAT_FAILED;
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-        const struct remat_solver *solver;
-        if (remat_solver_find(methods[i], &solver, err) != REMAT_OK)
-            continue;
-        remat_plan_free(plan);
-        memset(plan, 0, sizeof *plan);
-        status = remat_solve_smallest(graph, solver, &options, plan, err);
-        if (status == REMAT_OK)
-            return REMAT_OK;
-    }
-    return status;
-}
-
-static enum remat_status learn_smallest(struct profile *profile, struct remat_error *err)
-{
+    const struct remat_solver *solver;
     struct remat_plan plan = {0};
     enum remat_status status;
-    report(profile, "profiling under the smallest plan", 0.5);
-    status = smallest_plan(profile->stage.graph, &plan, err);
+    REMAT_TRY(remat_solver_find(method, &solver, err));
+    status = remat_solve_smallest(profile->stage.graph, solver, &options, &plan, err);
     if (status == REMAT_OK && fits(profile, &plan))
         status = learn_from(profile, &plan, NULL, err);
     remat_plan_free(&plan);
     return status;
+}
+
+/* Plans that recompute run the alternates, too. The one by sqrt recomputes everything once; chain's takes less memory,
+ * but perhaps many times as long as keep-all. A graph that a method cannot do is left to what follows. */
+static enum remat_status learn_recomputing(struct profile *profile, struct remat_error *err)
+{
+    static const char *const methods[] = {"sqrt", "chain"};
+    for (size_t i = 0; i < 2 && remat_profile_entries_unknown(&profile->entries) > 0; i++) {
+        enum remat_status status;
+        report(profile, "profiling under a small plan", 0.5 + 0.15 * (double)i);
+        status = learn_from_smallest(profile, methods[i], err);
+        if (status != REMAT_OK && status != REMAT_INFEASIBLE)
+            return status;
+    }
+    return REMAT_OK;
 }
 
 static enum remat_status learn_in_steps(struct profile *profile, struct remat_error *err)
@@ -125,8 +123,8 @@ static enum remat_status learn_in_steps(struct profile *profile, struct remat_er
     status = remat_state_init_parameters(&state, profile->stage.layers, 1, err);
     if (status == REMAT_OK)
         status = learn_keep_all(profile, err);
-    if (status == REMAT_OK && remat_profile_entries_unknown(&profile->entries) > 0)
-        status = learn_smallest(profile, err);
+    if (status == REMAT_OK)
+        status = learn_recomputing(profile, err);
     remat_state_free(&state);
     return status;
 }

@@ -1,7 +1,7 @@
 /* Times the tasks of a lowered graph.
  *
  * Times are taken where they count: inside real steps of the executor, under a keep-all plan where it fits into memory
- * and under the smallest plan (which runs the alternates too), median and spread per distinct signature. What was
+ * and under a small plan (which runs the alternates too), median and spread per distinct signature. What was
  * measured is kept in a cache by (signature, option, device fingerprint). */
 #ifndef REMAT_PROFILER_PROFILER_H
 #define REMAT_PROFILER_PROFILER_H
@@ -21,7 +21,7 @@ struct remat_profile_options {
 
 /* Fills in time_ns and spread_ns of all options of `graph` by measuring. If the cache has them all, nothing runs; else
  * all are measured anew, since times of one run belong together. What fits into memory neither under keep-all nor under
- * the smallest plan is timed task by task. */
+ * a small plan is timed task by task. */
 REMAT_MUST_CHECK enum remat_status
 remat_profile_measure(struct remat_task_graph *graph, const struct remat_layer_graph *layers,
                       const struct remat_backend *backend, struct remat_device *device,

@@ -205,6 +205,19 @@ static enum remat_status walk_down(struct search *search, double budget, int64_t
     return remat_anneal(&anneal, err);
 }
 
+/* Looks for anything that fits, from the smallest known plan, at first in haste. */
+static enum remat_status reach(struct search *search, const struct remat_solve_options *options,
+                               struct remat_best *best, struct remat_error *err)
+{
+    double share;
+    for (share = 1.0 / 64; share <= 1 && !best->found && !(options->stop && *options->stop); share *= 4) {
+        REMAT_TRY(load_schedule(search, &search->smallest.schedule, err));
+        REMAT_TRY(walk_down(search, (double)options->budget_bytes, (int64_t)(share * FEASIBILITY_WORK),
+                            share * options->time_limit_seconds / 4, options->stop, best, err));
+    }
+    return REMAT_OK;
+}
+
 static enum remat_status polish_best(struct search *search, const struct remat_solve_options *options, double deadline,
                                      struct remat_best *best, struct remat_error *err)
 {
@@ -322,9 +335,7 @@ static enum remat_status improve(struct search *search, const struct remat_solve
         REMAT_TRY(load_schedule(search, &best->schedule, err));
         status = remat_best_offer(&found, &search->sequence, err);
     } else {
-        REMAT_TRY(remat_sequence_reset(&search->sequence, err));
-        status = walk_down(search, (double)budget, FEASIBILITY_WORK, rest.time_limit_seconds / 4, options->stop, &found,
-                           err);
+        status = reach(search, &rest, &found, err);
     }
     if (status == REMAT_OK && !(found.found && found.cost_ns <= enough_ns))
         status = walk_legs(search, &rest, again, bound.price, enough_ns, &found, err);

@@ -1,6 +1,7 @@
 #include "solver/steps.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,13 +79,6 @@ static int64_t term_begin(const struct remat_term *term)
     return begin;
 }
 
-/* The least that a term ever is. */
-static double term_least(const struct remat_term *term)
-{
-    return term->cost + term->left->costs[term->left->count - 1] +
-           (term->right ? term->right->costs[term->right->count - 1] : 0);
-}
-
 /* Goes along the steps of one function. */
 struct walk {
     const struct remat_steps *steps; /* NULL: the constant 0 */
@@ -128,15 +122,60 @@ static double lower(double a, double b)
     return a < b ? a : b;
 }
 
-/* The lower of both from `begin` on, appended to the spare row. */
+/* Whether the term may gain more than the tolerance at some of own steps [first, end), from `begin` on. Both fall: it
+ * does not if the least of the one is no less than the most of the other. */
+static bool may_gain(const struct remat_steps_work *work, const struct remat_steps *steps,
+                     const struct remat_term *term, int64_t begin, int32_t first, int32_t end)
+{
+    int64_t last = end < steps->count ? steps->bytes[end] - 1 : work->limit_bytes;
+    return last >= begin && (first < 0 || remat_term_at(term, last) < steps->costs[first] - work->tolerance);
+}
+
+/* The first own step where the term may gain, from the one that holds at `begin` on; count: none. Looks at ever more
+ * steps at once while there is no gain. -1: before the first step. */
+static int32_t first_gain(const struct remat_steps_work *work, const struct remat_steps *steps,
+                          const struct remat_term *term, int64_t begin)
+{
+    int32_t at = remat_steps_find(steps, begin), many = 1;
+    while (at < steps->count) {
+        int32_t end = at + many < steps->count ? at + many : steps->count;
+        if (!may_gain(work, steps, term, begin, at, end)) {
+            at = end;
+            many *= 2;
+        } else if (end == at + 1)
+            return at;
+        else
+            many = 1;
+    }
+    return at;
+}
+
+/* The end of the own steps, at least `from` + 1, after which the term gains nothing. */
+static int32_t last_gain(const struct remat_steps_work *work, const struct remat_steps *steps,
+                         const struct remat_term *term, int64_t begin, int32_t from)
+{
+    int32_t end = steps->count, many = 1;
+    while (end > from + 1) {
+        int32_t at = end - many > from + 1 ? end - many : from + 1;
+        if (!may_gain(work, steps, term, begin, at, end)) {
+            end = at;
+            many *= 2;
+        } else if (at == end - 1)
+            return end;
+        else
+            many = 1;
+    }
+    return end;
+}
+
+/* The lower of both in [begin, end), appended to the spare row. */
 static void merge(struct remat_steps_work *work, const struct remat_steps *steps, const struct remat_term *term,
-                  int64_t begin)
+                  int64_t begin, int64_t end)
 {
     struct walk own = walk_from(steps, 0, begin), left = walk_from(term->left, term->shift, begin);
     struct walk right = walk_from(term->right, 0, begin);
     int64_t at;
-    for (at = begin; at <= work->limit_bytes && at != INT64_MAX;
-         at = smaller(next_step(&own), smaller(next_step(&left), next_step(&right)))) {
+    for (at = begin; at < end; at = smaller(next_step(&own), smaller(next_step(&left), next_step(&right)))) {
         pass_steps(&own, at);
         pass_steps(&left, at);
         pass_steps(&right, at);
@@ -144,18 +183,38 @@ static void merge(struct remat_steps_work *work, const struct remat_steps *steps
     }
 }
 
-/* Where the term begins it may be known already that it never gains more than the tolerance. */
+/* Own steps [from, count) after those that the spare row has; the first of them may gain too little now. */
+static void append_rest(struct remat_steps_work *work, const struct remat_steps *steps, int32_t from)
+{
+    struct remat_steps *spare = &work->spare;
+    int32_t before = spare->count, rest;
+    for (; from < steps->count && spare->count == before; from++)
+        push(work, spare, steps->bytes[from], steps->costs[from]);
+    rest = steps->count - from;
+    if (rest <= 0)
+        return;
+    memcpy(spare->bytes + spare->count, steps->bytes + from, (size_t)rest * sizeof *steps->bytes);
+    memcpy(spare->costs + spare->count, steps->costs + from, (size_t)rest * sizeof *steps->costs);
+    spare->count += rest;
+}
+
 enum remat_status remat_steps_relax(struct remat_steps_work *work, struct remat_steps *steps,
                                     const struct remat_term *term, struct remat_error *err)
 {
     struct remat_steps swap;
-    int64_t begin = term_begin(term);
-    int32_t before;
+    int64_t begin = term_begin(term), end;
+    int32_t before, first, last;
     if (begin > work->limit_bytes || begin == INT64_MAX)
         return REMAT_OK;
-    before = remat_steps_find(steps, begin - 1) + 1;
-    if (term_least(term) >= remat_steps_at(steps, begin) - work->tolerance)
+    first = first_gain(work, steps, term, begin);
+    if (first == steps->count)
         return REMAT_OK;
+    last = last_gain(work, steps, term, begin, first);
+    if (first >= 0 && steps->bytes[first] > begin)
+        begin = steps->bytes[first];
+    end = last < steps->count ? steps->bytes[last] : work->limit_bytes;
+    end += last == steps->count && end < INT64_MAX; /* the limit is within */
+    before = remat_steps_find(steps, begin - 1) + 1;
     REMAT_TRY(make_room(&work->spare,
                         (int64_t)steps->count + term->left->count + (term->right ? term->right->count : 0) + 1, err));
     work->spare.count = before;
@@ -163,7 +222,8 @@ enum remat_status remat_steps_relax(struct remat_steps_work *work, struct remat_
         memcpy(work->spare.bytes, steps->bytes, (size_t)before * sizeof *steps->bytes);
         memcpy(work->spare.costs, steps->costs, (size_t)before * sizeof *steps->costs);
     }
-    merge(work, steps, term, begin);
+    merge(work, steps, term, begin, end);
+    append_rest(work, steps, last);
     swap = *steps;
     *steps = work->spare;
     work->spare = swap;
