@@ -58,6 +58,8 @@ static int64_t fit_time(const struct search *search, int64_t low_ns, int64_t hig
 static void fit_times(const struct search *search, struct remat_task_graph *graph, int64_t batch)
 {
     const struct remat_task_graph *low = &search->low.graph, *high = &search->high.graph;
+    graph->to_host_bytes_per_s = low->to_host_bytes_per_s;
+    graph->to_device_bytes_per_s = low->to_device_bytes_per_s;
     for (int32_t t = 0; t < graph->tasks_count && t < low->tasks_count && t < high->tasks_count; t++) {
         struct remat_task *task = &graph->tasks[t];
         for (int32_t k = 0; k < task->options_count; k++)
@@ -77,6 +79,8 @@ static enum remat_status solve_batch(const struct search *search, int64_t batch,
     REMAT_TRY(open_batch(search, batch, REMAT_TIMES_ROUGH, workload, err));
     if (search->profiled)
         fit_times(search, &workload->graph, batch);
+    else
+        options.host_budget_bytes = 0; /* rates are measured with the times */
     options.budget_bytes = search->memory_bytes - workload->graph.persistent_bytes;
     if (options.budget_bytes <= 0)
         return remat_fail(err, REMAT_INFEASIBLE, "parameters and optimizer state alone take %lld of %lld bytes",
@@ -97,6 +101,8 @@ static json_t *describe_point(int64_t batch, const struct remat_workload *worklo
     }
     json_object_set_new(json, "persistent_bytes", json_integer(workload->graph.persistent_bytes));
     json_object_set_new(json, "planned_peak_bytes", json_integer(plan->arena_bytes));
+    if (plan->host_bytes > 0)
+        json_object_set_new(json, "planned_host_bytes", json_integer(plan->host_bytes));
     json_object_set_new(json, "predicted_step_ns", json_integer(plan->predicted_step_ns));
     json_object_set_new(json, "predicted_samples_per_second",
                         json_real(1e9 * (double)batch / (double)plan->predicted_step_ns));

@@ -133,8 +133,11 @@ static enum remat_status measure_point(struct sweep *sweep, const char *plan_pat
         json_object_set_new(json, "process_peak_bytes", json_integer(report.process_peak_bytes));
     json_object_set_new(json, "state_hash", remat_json_from_hash(report.state_hash));
     describe_steps(sweep, &m, json);
+    if (plan->host_bytes > 0)
+        json_object_set_new(json, "measured_host_bytes", json_integer(report.host_peak_bytes));
     if (report.peak_bytes != plan->arena_bytes || report.live_bytes != plan->live_peak_bytes ||
-        report.peak_bytes > plan->budget_bytes)
+        report.peak_bytes > plan->budget_bytes || report.host_peak_bytes != plan->host_bytes ||
+        report.host_live_bytes != plan->host_live_peak_bytes)
         sweep->exceeded = true;
     return REMAT_OK;
 }
@@ -144,6 +147,8 @@ static void describe_plan(const struct sweep *sweep, const struct remat_plan *pl
     double base = (double)remat_task_graph_base_time_ns(&sweep->workload->graph);
     json_object_set_new(json, "planned_peak_bytes", json_integer(plan->arena_bytes));
     json_object_set_new(json, "planned_live_bytes", json_integer(plan->live_peak_bytes));
+    if (plan->host_bytes > 0)
+        json_object_set_new(json, "planned_host_bytes", json_integer(plan->host_bytes));
     json_object_set_new(json, "predicted_step_ns", json_integer(plan->predicted_step_ns));
     json_object_set_new(json, "predicted_relative_step", json_real((double)plan->predicted_step_ns / base));
     json_object_set_new(json, "lower_bound_ns", json_integer(plan->lower_bound_ns));

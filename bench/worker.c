@@ -168,10 +168,10 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
     REMAT_TRY(remat_exec_measured(exec, &measure, err));
     held_bytes = process_bytes(workload, false);
     REMAT_TRY(remat_state_hash(state, &hash, err));
-    snprintf(line, sizeof line, "%lld %lld %lld %016llx\n", (long long)measure.peak_bytes,
+    snprintf(line, sizeof line, "%lld %lld %lld %016llx %lld %lld\n", (long long)measure.peak_bytes,
              (long long)measure.live_peak_bytes,
              (long long)(held_bytes < 0 || baseline_bytes < 0 ? -1 : held_bytes - baseline_bytes),
-             (unsigned long long)hash);
+             (unsigned long long)hash, (long long)measure.host_peak_bytes, (long long)measure.host_live_peak_bytes);
     return write_line(out, line, err);
 }
 
@@ -259,13 +259,13 @@ static enum remat_status read_report(struct remat_worker *worker, struct remat_w
                                      struct remat_error *err)
 {
     char line[LINE_BYTES];
-    long long peak, live, process;
+    long long peak, live, process, host_peak, host_live;
     unsigned long long hash;
     REMAT_TRY(write_line(worker->to, "end\n", err));
     REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
-    if (sscanf(line, "%lld %lld %lld %llx", &peak, &live, &process, &hash) != 4)
+    if (sscanf(line, "%lld %lld %lld %llx %lld %lld", &peak, &live, &process, &hash, &host_peak, &host_live) != 6)
         return remat_fail(err, REMAT_INTERNAL, "the measuring process reported \"%.100s\"", line);
-    *report = (struct remat_worker_report){peak, live, process, hash};
+    *report = (struct remat_worker_report){peak, live, process, hash, host_peak, host_live};
     return REMAT_OK;
 }
 

@@ -2,8 +2,8 @@
  *
  * The process's own peak then belongs to one plan alone, and a driver can interleave the steps of several plans, so
  * that ratios survive a noisy machine. Driver and worker talk in lines: "step" is answered by the nanoseconds of a
- * step, "steps N" by those that N steps in a row took altogether by the wall's clock, "end" by one line of JSON
- * (below), after which the worker exits. */
+ * step, "steps N" by those that N steps in a row took altogether by the wall's clock, "end" by one line of
+ * numbers (below, in that order), after which the worker exits. */
 #ifndef REMAT_BENCH_WORKER_H
 #define REMAT_BENCH_WORKER_H
 
@@ -18,6 +18,7 @@ struct remat_worker_report {
     int64_t
         process_peak_bytes; /* beyond what was held before the arena: VmHWM, or on a device what NVML tells (-1: not) */
     uint64_t state_hash;    /* of all cells after the last step */
+    int64_t host_peak_bytes, host_live_bytes; /* of the tracker, where the plan offloads */
 };
 
 /* The worker's side: serves `in` until "end" or end of file. */

@@ -34,6 +34,8 @@ static const struct option options[] = {
     {"seed", "N", "seed of all random numbers (1)", INTEGER, AT(seed), 0, 9e15},
     {"budget", "SIZE", "bound on the arena: 512MiB, 4GiB, or 40% of keep-all's", SIZE, AT(budget), 0, 0},
     {"memory", "SIZE", "bound on parameters, optimizer state and arena together", SIZE, AT(memory), 0, 0},
+    {"offload", "SIZE", "host memory that values may wait in: 8GiB, or 50% of what is available (none)", SIZE,
+     AT(offload), 0, 0},
     {"options", "same|any", "any: fastest implementations even if they round otherwise (same)", TEXT, AT(options), 0,
      0},
     {"solver", "NAME", "keep-all, sqrt, chain, search (search)", TEXT, AT(solver), 0, 0},

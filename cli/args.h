@@ -23,7 +23,7 @@ struct cli_args {
     const char *device, *precision;
     int64_t threads, seed;
     /* planning */
-    struct remat_size budget, memory, smallest, largest; /* the latter two all zero: not given */
+    struct remat_size budget, memory, smallest, largest, offload; /* the last three all zero: not given */
     bool budget_given, memory_given;
     const char *options, *solver, *profile, *graph, *schedule, *cache, *plan;
     double time_limit_seconds, gap_percent;

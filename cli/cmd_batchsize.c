@@ -5,6 +5,7 @@
 #include "cli/worker_command.h"
 #include "profiler/cache.h"
 #include "report/report.h"
+#include "trainer/planning.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ static enum remat_status search(const struct cli_args *args, const struct remat_
     enum remat_status status;
     cli_describe_command("batchsize", command, text, sizeof text);
     config.solve.seed = (uint64_t)args->seed;
+    config.solve.host_budget_bytes = remat_planning_host_budget(&args->offload);
     config.solve.time_limit_seconds = args->time_limit_seconds;
     config.solve.gap = args->gap_percent / 100;
     REMAT_TRY(cli_solver(args, &config.solver, err));
@@ -59,9 +61,10 @@ const struct cli_command cli_batchsize = {
     "MODEL --memory SIZE -o DIR",
     "Finds the batch with the highest throughput within a memory bound, and the largest that fits",
     "Sizes are exact for every batch; times are fitted through two profiled batches. The winners are then run.\n"
-    "--memory bounds parameters, optimizer state and arena together.\n\n"
+    "--memory bounds parameters, optimizer state and arena together; with --offload the two that are profiled must fit "
+    "without.\n\n"
     "example:\n  remat batchsize resnet152 --image 64 --memory 8GiB -o out/batch\n",
-    "output memory steps solver time-limit gap image seq classes stem layers width heads vocab dropout refresh "
+    "output memory offload steps solver time-limit gap image seq classes stem layers width heads vocab dropout refresh "
     "cache " CLI_DEVICE_OPTIONS " " CLI_STEP_OPTIONS,
     1,
     1,

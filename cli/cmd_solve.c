@@ -44,6 +44,11 @@ static enum remat_status write_schedule(const char *path, const struct remat_tas
     struct remat_liveness liveness = {0};
     FILE *file = NULL;
     enum remat_status status;
+    if (plan->host_bytes > 0)
+        return remat_fail(err, REMAT_UNAVAILABLE,
+                          "%s: C and F lines cannot tell of copies to the host, which this plan has; leave out "
+                          "--offload or --schedule, or write the plan with -o",
+                          path);
     REMAT_TRY_GOTO(remat_plan_schedule(plan, &schedule, err), done);
     REMAT_TRY_GOTO(remat_liveness(graph, &schedule, &liveness, err), done);
     file = fopen(path, "w");
@@ -52,7 +57,7 @@ static enum remat_status write_schedule(const char *path, const struct remat_tas
         goto done;
     }
     for (int32_t r = 0; r < schedule.count; r++) {
-        fprintf(file, "C %d\n", schedule.runs[r].task);
+        fprintf(file, "C %d\n", schedule.entries[r].task);
         write_frees(file, &liveness, r);
     }
     if (fclose(file) != 0)
@@ -77,16 +82,20 @@ static json_t *summary(const struct remat_plan *plan)
                   (json_int_t)plan->live_peak_bytes, "predicted_step_ns", (json_int_t)plan->predicted_step_ns,
                   "keep_all_step_ns", (json_int_t)plan->keep_all_step_ns, "lower_bound_ns",
                   (json_int_t)plan->lower_bound_ns, "gap", gap(plan), "solve_ns", (json_int_t)plan->solve_ns);
+    if (plan->host_bytes > 0)
+        json_object_set_new(json, "planned_host_bytes", json_integer(plan->host_bytes));
     json_object_set_new(json, "plan_hash", remat_json_from_hash(remat_plan_hash(plan)));
     return json;
 }
 
 static void print_summary(const struct remat_plan *plan)
 {
-    char peak[32];
+    char peak[32], host[48] = "", size[32];
     double keep_all = plan->keep_all_step_ns > 0 ? (double)plan->keep_all_step_ns : 1;
-    printf("%-8s peak %s (%lld bytes), step %.3f ms predicted, %+.2f %% to keep-all, gap %.2f %%, solved in %.3f s\n",
-           plan->solver, remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes,
+    if (plan->host_bytes > 0)
+        snprintf(host, sizeof host, ", host %s", remat_size_format(plan->host_bytes, size, sizeof size));
+    printf("%-8s peak %s (%lld bytes)%s, step %.3f ms predicted, %+.2f %% to keep-all, gap %.2f %%, solved in %.3f s\n",
+           plan->solver, remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes, host,
            (double)plan->predicted_step_ns / 1e6, 100 * ((double)plan->predicted_step_ns / keep_all - 1),
            100 * gap(plan), (double)plan->solve_ns / 1e9);
 }
@@ -184,8 +193,9 @@ const struct cli_command cli_solve = {
     "examples:\n"
     "  remat solve resnet50 --batch 32 --budget 40% -o plan.json\n"
     "  remat solve gpt2-medium --analytic --curve\n"
+    "  remat solve resnet50 --batch 32 --budget 30% --offload 2GiB\n"
     "  remat solve --graph unet.json --budget 5GiB --schedule unet.txt\n",
-    "budget memory solver time-limit gap profile graph schedule curve output json " CLI_MODEL_OPTIONS
+    "budget memory offload solver time-limit gap profile graph schedule curve output json " CLI_MODEL_OPTIONS
     " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
     0,
     1,
@@ -207,7 +217,7 @@ static enum remat_status run_explain(const struct cli_args *args, struct remat_e
 const struct cli_command cli_explain = {
     "explain",
     "PLAN.json [--instructions]",
-    "Shows a plan: what is kept, what is recomputed and at which price, where the peak is",
+    "Shows a plan: what is kept, recomputed or offloaded and at which price, where the peak is",
     "Reads a plan written by remat solve or remat sweep and verifies it first.\n\n"
     "example:\n  remat explain plan.json --instructions | less\n",
     "instructions",

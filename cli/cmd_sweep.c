@@ -113,8 +113,8 @@ const struct cli_command cli_sweep = {
     "examples:\n  remat sweep resnet18 --batch 100 --image 32 -o out/sweep\n"
     "  remat sweep resnet50 --reference-budgets -o out/resnet50\n"
     "  remat sweep gpt2-medium --budgets 3 --smallest 10% --largest 40% --steps 2 -o out/medium\n",
-    "output budgets smallest largest steps solver time-limit gap reference-budgets no-interleave " CLI_MODEL_OPTIONS
-    " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
+    "output budgets smallest largest steps offload solver time-limit gap reference-budgets "
+    "no-interleave " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
     1,
     1,
     run};

@@ -51,6 +51,11 @@ static void print_result(const struct remat_train_result *result)
            (long long)result->measured_bytes,
            remat_size_format(result->persistent_bytes, persistent, sizeof persistent),
            (unsigned long long)result->state_hash);
+    if (result->planned_host_bytes > 0)
+        printf("host memory: planned %s, measured %s (%lld and %lld bytes)\n",
+               remat_size_format(result->planned_host_bytes, planned, sizeof planned),
+               remat_size_format(result->measured_host_bytes, measured, sizeof measured),
+               (long long)result->planned_host_bytes, (long long)result->measured_host_bytes);
     print_ladder(&result->memory);
 }
 
@@ -66,6 +71,8 @@ static json_t *result_json(const struct remat_train_result *result)
                              (json_int_t)result->epochs, "planned_peak_bytes", (json_int_t)result->planned_bytes,
                              "measured_peak_bytes", (json_int_t)result->measured_bytes, "persistent_bytes",
                              (json_int_t)result->persistent_bytes, "seconds", result->seconds);
+    json_object_set_new(json, "planned_host_bytes", json_integer(result->planned_host_bytes));
+    json_object_set_new(json, "measured_host_bytes", json_integer(result->measured_host_bytes));
     set_real(json, "train_loss", result->train_loss);
     set_real(json, "test_loss", result->test_loss);
     set_real(json, "test_accuracy", result->test_accuracy);
@@ -111,6 +118,7 @@ static enum remat_status run_train(const struct cli_args *args, struct remat_err
     config.workload.times = args->analytic ? REMAT_TIMES_ROOFLINE : REMAT_TIMES_MEASURED;
     config.planning = (struct remat_planning){.budget = args->budget_given ? &args->budget : NULL,
                                               .memory = args->memory_given ? &args->memory : NULL,
+                                              .offload = args->offload,
                                               .solver = args->solver,
                                               .time_limit_seconds = args->time_limit_seconds,
                                               .gap = args->gap_percent / 100,
@@ -150,7 +158,8 @@ const struct cli_command cli_train = {
     "  remat train gpt2 --layers 4 --width 128 --heads 4 --seq 64 --data text.txt --recipe char --budget 60% -o "
     "out/text\n"
     "  remat train resnet18 --data data/cifar10 --resume -o out/cifar\n",
-    "data recipe budget memory solver time-limit gap plan optimizer lr lr-schedule milestones gamma warmup min-lr "
+    "data recipe budget memory offload solver time-limit gap plan optimizer lr lr-schedule milestones gamma warmup "
+    "min-lr "
     "momentum "
     "nesterov weight-decay smoothing clip accumulate no-augment epochs steps save-every log-every keep-checkpoints "
     "resume "

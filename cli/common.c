@@ -153,6 +153,7 @@ enum remat_status cli_solve_options(const struct cli_args *args, const struct re
     struct remat_planning planning = {.budget = args->budget_given ? &args->budget : NULL,
                                       .memory = args->memory_given ? &args->memory : NULL};
     *out = (struct remat_solve_options){.budget_bytes = INT64_MAX,
+                                        .host_budget_bytes = remat_planning_host_budget(&args->offload),
                                         .time_limit_seconds = args->time_limit_seconds,
                                         .gap = args->gap_percent / 100,
                                         .seed = (uint64_t)args->seed,

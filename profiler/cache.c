@@ -100,6 +100,22 @@ enum remat_status remat_profile_cache_put_peaks(struct remat_profile_cache *cach
     return json_object_set_new(cache->device, "peaks", entry) == 0 ? REMAT_OK : no_memory(err);
 }
 
+bool remat_profile_cache_get_copies(const struct remat_profile_cache *cache, struct remat_copy_rates *out)
+{
+    const json_t *entry = json_object_get(cache->device, "copies");
+    out->to_host_bytes_per_s = json_integer_value(json_array_get(entry, 0));
+    out->to_device_bytes_per_s = json_integer_value(json_array_get(entry, 1));
+    return out->to_host_bytes_per_s >= REMAT_LEAST_COPY_RATE && out->to_device_bytes_per_s >= REMAT_LEAST_COPY_RATE;
+}
+
+enum remat_status remat_profile_cache_put_copies(struct remat_profile_cache *cache,
+                                                 const struct remat_copy_rates *rates, struct remat_error *err)
+{
+    json_t *entry =
+        json_pack("[I, I]", (json_int_t)rates->to_host_bytes_per_s, (json_int_t)rates->to_device_bytes_per_s);
+    return json_object_set_new(cache->device, "copies", entry) == 0 ? REMAT_OK : no_memory(err);
+}
+
 enum remat_status remat_profile_cache_save(const struct remat_profile_cache *cache, const char *path,
                                            struct remat_error *err)
 {

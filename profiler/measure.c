@@ -50,8 +50,8 @@ static enum remat_status place_keep_all(const struct remat_task_graph *graph, in
     struct remat_schedule schedule = {0};
     enum remat_status status = remat_schedule_base(graph, &schedule, err);
     for (int32_t i = 0; status == REMAT_OK && i < schedule.count; i++)
-        if (graph->tasks[schedule.runs[i].task].options_count > option)
-            schedule.runs[i].option = option;
+        if (graph->tasks[schedule.entries[i].task].options_count > option)
+            schedule.entries[i].option = option;
     if (status == REMAT_OK)
         status = remat_plan_place(graph, &schedule, PLACE_EFFORT, plan, err);
     remat_schedule_free(&schedule);

@@ -52,6 +52,17 @@ REMAT_MUST_CHECK enum remat_status remat_profile_peaks(const struct remat_backen
                                                        const struct remat_profile_options *options,
                                                        struct remat_machine_peaks *out, struct remat_error *err);
 
+/* How fast values go to host memory and back beside the kernels. */
+struct remat_copy_rates {
+    int64_t to_host_bytes_per_s, to_device_bytes_per_s;
+};
+/* Measures them, the median of some copies each, and sets them in `graph`. With a cache they are taken from there
+ * unless `refresh`. */
+REMAT_MUST_CHECK enum remat_status remat_profile_copies(const struct remat_backend *backend,
+                                                        struct remat_device *device,
+                                                        const struct remat_profile_options *options,
+                                                        struct remat_task_graph *graph, struct remat_error *err);
+
 /* Roofline: max(flop / peak, traffic / bandwidth) for every option. */
 void remat_profile_estimate(struct remat_task_graph *graph, const struct remat_machine_peaks *peaks);
 

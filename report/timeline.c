@@ -23,7 +23,7 @@ enum remat_category report_view_category(const struct report_timeline *timeline,
 
 static void use_view(struct report_timeline *timeline, int32_t view, int32_t at)
 {
-    if (view < 0)
+    if (view < 0 || timeline->plan.buffers[timeline->plan.views[view].buffer].space != REMAT_DEVICE)
         return;
     if (timeline->views[view].begin < 0)
         timeline->views[view].begin = at;
@@ -34,8 +34,8 @@ static void find_intervals(struct report_timeline *timeline)
 {
     for (int32_t i = 0; i < timeline->plan.instructions_count; i++) {
         const struct remat_instruction *instruction = &timeline->plan.instructions[i];
-        if (instruction->kind != REMAT_RUN)
-            continue;
+        if (instruction->kind == REMAT_WAIT) /* until here the copy uses its memory */
+            instruction = &timeline->plan.instructions[instruction->event];
         for (int32_t k = 0; k < REMAT_MAX_INPUTS; k++)
             use_view(timeline, instruction->inputs[k], i);
         for (int32_t k = 0; k < REMAT_MAX_OUTPUTS; k++)
@@ -79,20 +79,31 @@ static void sum_bytes(struct report_timeline *timeline)
             timeline->bytes[i][report_view_category(timeline, v)] += view_bytes(timeline, v);
 }
 
+static enum remat_status find_starts(struct report_timeline *timeline, struct remat_error *err)
+{
+    double before_ns = 0;
+    int64_t *done_ns;
+    enum remat_status status;
+    REMAT_TRY(REMAT_ALLOC(done_ns, timeline->plan.instructions_count, err));
+    status = remat_plan_times(&timeline->graph, &timeline->plan, done_ns, err);
+    for (int32_t i = 0; status == REMAT_OK && i < timeline->plan.instructions_count; i++) {
+        before_ns = i == timeline->plan.finish_begin ? timeline->start_ns[i] : before_ns;
+        timeline->start_ns[i + 1] = before_ns + (double)done_ns[i];
+    }
+    free(done_ns);
+    return status;
+}
+
 /* A run is a recomputation if its task ran before or is an alternate. */
-static enum remat_status find_times(struct report_timeline *timeline, struct remat_error *err)
+static enum remat_status find_repeats(struct report_timeline *timeline, struct remat_error *err)
 {
     bool *seen;
     REMAT_TRY(REMAT_ALLOC(seen, timeline->graph.tasks_count, err));
     for (int32_t i = 0; i < timeline->plan.instructions_count; i++) {
         const struct remat_instruction *instruction = &timeline->plan.instructions[i];
-        const struct remat_task *task;
-        timeline->start_ns[i + 1] = timeline->start_ns[i];
         if (instruction->kind != REMAT_RUN)
             continue;
-        task = &timeline->graph.tasks[instruction->task];
-        timeline->start_ns[i + 1] += (double)task->options[instruction->option].time_ns;
-        timeline->repeats[i] = seen[instruction->task] || task->position < 0;
+        timeline->repeats[i] = seen[instruction->task] || timeline->graph.tasks[instruction->task].position < 0;
         seen[instruction->task] = true;
     }
     free(seen);
@@ -110,7 +121,8 @@ static enum remat_status derive(struct report_timeline *timeline, struct remat_e
     find_intervals(timeline);
     shorten_overwritten(timeline);
     sum_bytes(timeline);
-    return find_times(timeline, err);
+    REMAT_TRY(find_starts(timeline, err));
+    return find_repeats(timeline, err);
 }
 
 static enum remat_status read_plan(const char *path, struct report_timeline *out, struct remat_error *err)

@@ -4,8 +4,8 @@
 
 #include "core/plan/plan.h"
 
-/* View v holds its value from instruction begin to end, both included; where the next view takes its memory in place,
- * that instruction counts for the next one. */
+/* View v of device memory holds its value from instruction begin to end, both included; where the next view takes its
+ * memory in place, that instruction counts for the next one. Views of host memory have begin -1. */
 struct report_interval {
     int32_t begin, end;
 };
@@ -15,8 +15,8 @@ struct report_timeline {
     struct remat_plan plan;
     struct report_interval *views;
     int64_t (*bytes)[REMAT_CATEGORY_COUNT]; /* per instruction, live bytes by category */
-    double *start_ns;                       /* per instruction, and the end of the last; one micro step */
-    bool *repeats;                          /* per instruction: runs to recompute */
+    double *start_ns; /* per instruction, and the end of the last; one micro step, stalls at waits */
+    bool *repeats;    /* per instruction: runs to recompute */
 };
 
 /* Loads FOLDER/NAME, a plan with its graph, and verifies it. The caller frees *out in any case. */

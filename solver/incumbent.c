@@ -70,7 +70,7 @@ enum remat_status remat_report_infeasible(const struct remat_task_graph *graph, 
     enum remat_status status = remat_liveness(graph, smallest, &live, err);
     if (status == REMAT_OK)
         status = remat_fail_infeasible(graph, method, budget_bytes, live.peak_bytes,
-                                       smallest->count > 0 ? smallest->runs[live.peak_run].task : -1, err);
+                                       smallest->count > 0 ? smallest->entries[live.peak_entry].task : -1, err);
     remat_liveness_free(&live);
     return status;
 }

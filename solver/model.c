@@ -211,9 +211,13 @@ enum remat_status remat_choose_options(const struct remat_task_graph *graph, int
     enum remat_status status = remat_liveness(graph, schedule, &live, err);
     int32_t r;
     for (r = 0; r < schedule->count && status == REMAT_OK; r++) {
-        struct remat_run *run = &schedule->runs[r];
-        const struct remat_task *task = &graph->tasks[run->task];
-        int64_t beside = live.live_bytes[r] - task->options[run->option].scratch_bytes;
+        struct remat_entry *run = &schedule->entries[r];
+        const struct remat_task *task;
+        int64_t beside;
+        if (run->kind != REMAT_RUN)
+            continue;
+        task = &graph->tasks[run->task];
+        beside = live.live_bytes[r] - task->options[run->option].scratch_bytes;
         run->option = remat_fastest_option(task, budget_bytes - beside);
     }
     remat_liveness_free(&live);

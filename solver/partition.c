@@ -50,7 +50,7 @@ static enum remat_status find_turn(const struct remat_task_graph *graph, struct 
     for (p->turn = 0; p->turn < p->stages_count && !is_backward(graph, task_at(graph, p->turn));)
         p->turn++;
     if (status == REMAT_OK && p->turn == p->stages_count)
-        p->turn = live.peak_run;
+        p->turn = live.peak_entry;
     *peak = live.peak_bytes;
     remat_schedule_free(&base);
     remat_liveness_free(&live);

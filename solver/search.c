@@ -91,7 +91,7 @@ static enum remat_status copy_schedule(const struct remat_schedule *from, struct
     int32_t r;
     memset(out, 0, sizeof *out);
     for (r = 0; r < from->count; r++)
-        REMAT_TRY(remat_schedule_push(out, from->runs[r].task, from->runs[r].option, err));
+        REMAT_TRY(remat_schedule_push(out, from->entries[r].task, from->entries[r].option, err));
     return REMAT_OK;
 }
 
@@ -149,7 +149,7 @@ static enum remat_status load_options(struct search *search, const struct remat_
     REMAT_TRY(REMAT_ALLOC(least, search->graph->tasks_count, err));
     memset(least, -1, (size_t)search->graph->tasks_count * sizeof *least);
     for (r = 0; r < schedule->count; r++) {
-        const struct remat_run *run = &schedule->runs[r];
+        const struct remat_entry *run = &schedule->entries[r];
         const struct remat_option *options = search->graph->tasks[run->task].options;
         int32_t *option = &least[run->task];
         if (*option < 0 || options[run->option].scratch_bytes < options[*option].scratch_bytes)
@@ -171,7 +171,7 @@ static enum remat_status load_schedule(struct search *search, const struct remat
     enum remat_status status;
     REMAT_TRY(REMAT_ALLOC(nodes, schedule->count, err));
     for (r = 0; r < schedule->count; r++)
-        nodes[r] = schedule->runs[r].task; /* the whole graph's nodes are its tasks */
+        nodes[r] = schedule->entries[r].task; /* the whole graph's nodes are its tasks */
     status = remat_sequence_load(s, nodes, schedule->count, err);
     free(nodes);
     if (status == REMAT_OK)

@@ -4,6 +4,7 @@
 #include "solver/closure_bound.h"
 #include "solver/exact.h"
 #include "solver/methods.h"
+#include "solver/offload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,10 +66,11 @@ static enum remat_status place(const struct remat_task_graph *graph, const struc
     return REMAT_OK;
 }
 
-static enum remat_status accept(const struct remat_task_graph *graph, int64_t budget_bytes, int64_t started_ns,
-                                struct remat_plan *plan, struct remat_error *err)
+static enum remat_status accept(const struct remat_task_graph *graph, int64_t budget_bytes, int64_t host_budget_bytes,
+                                int64_t started_ns, struct remat_plan *plan, struct remat_error *err)
 {
     plan->budget_bytes = budget_bytes;
+    plan->host_budget_bytes = host_budget_bytes;
     plan->solve_ns = remat_clock_ns() - started_ns;
     return remat_plan_verify(graph, plan, err);
 }
@@ -83,7 +85,7 @@ static enum remat_status find_smallest(struct remat_solving *solving, const stru
     if (status == REMAT_OK)
         status = place(solving->graph, solver, &schedule, out, err);
     if (status == REMAT_OK)
-        status = accept(solving->graph, out->arena_bytes, started, out, err);
+        status = accept(solving->graph, out->arena_bytes, 0, started, out, err);
     remat_schedule_free(&schedule);
     return status;
 }
@@ -98,6 +100,9 @@ void remat_solving_end(struct remat_solving *solving)
     if (solving->release)
         solving->release(solving->memo);
     remat_closure_free(solving->closure);
+    if (solving->chain)
+        remat_solving_end(solving->chain);
+    free(solving->chain);
     *solving = (struct remat_solving){.graph = solving->graph};
 }
 
@@ -109,7 +114,7 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
     const struct remat_task_graph *graph = solving->graph;
     REMAT_TRY(find_smallest(solving, solver, options, out, err));
     if (out->arena_bytes <= options->budget_bytes)
-        return accept(graph, options->budget_bytes, started_ns, out, err);
+        return accept(graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err);
     return remat_fail_infeasible(graph, solver->name, options->budget_bytes, out->arena_bytes, peak_task(out), err);
 }
 
@@ -122,36 +127,94 @@ static double share_of_limit(double limit_seconds, int32_t attempt, int64_t star
     return left / 2 > least ? left / 2 : least;
 }
 
-/* A placement above the budget by `excess` is answered by the next schedule of lower peak: its placement may well fit.
- * Each attempt asks for more of the excess, the last one for all. */
-static enum remat_status find_plan(struct remat_solving *solving, const struct remat_solver *solver,
-                                   const struct remat_solve_options *options, struct remat_plan *out,
-                                   struct remat_error *err)
+/* What to ask for after a placement above a budget by some excess: the next schedule of lower peak may well fit. Each
+ * attempt asks for more of the excess, the last one for all. */
+static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_bytes, int64_t asked_bytes,
+                       int32_t attempt)
+{
+    if (placed_bytes <= asked_bytes)
+        return budget_bytes;
+    return live_bytes - 1 - (placed_bytes - asked_bytes) / PLACE_ATTEMPTS * (attempt + 1);
+}
+
+/* *out stays empty if no schedule, or no placement, fits. */
+static enum remat_status try_placing(struct remat_solving *solving, const struct remat_solver *solver,
+                                     const struct remat_solve_options *options, bool offload, int64_t started_ns,
+                                     struct remat_plan *out, struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
-    int64_t started = remat_clock_ns(), excess;
     int32_t attempt;
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
         enum remat_status status;
-        inner.time_limit_seconds = share_of_limit(options->time_limit_seconds, attempt, started);
-        status = solver->solve(solving, &inner, &schedule, err);
+        inner.time_limit_seconds = share_of_limit(options->time_limit_seconds, attempt, started_ns);
+        status = offload ? remat_offload_solve(solving, solver, &inner, &schedule, err)
+                         : solver->solve(solving, &inner, &schedule, err);
         if (status == REMAT_OK)
             status = place(solving->graph, solver, &schedule, out, err);
         remat_schedule_free(&schedule);
         if (status == REMAT_INFEASIBLE)
             break;
         REMAT_TRY(status);
-        if (out->arena_bytes <= options->budget_bytes)
-            return accept(solving->graph, options->budget_bytes, started, out, err);
-        excess = out->arena_bytes - options->budget_bytes;
-        inner.budget_bytes = out->live_peak_bytes - 1 - excess / PLACE_ATTEMPTS * (attempt + 1);
+        if (out->arena_bytes <= options->budget_bytes && out->host_bytes <= options->host_budget_bytes)
+            return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err);
+        inner.budget_bytes =
+            tighten(inner.budget_bytes, out->live_peak_bytes, out->arena_bytes, options->budget_bytes, attempt);
+        inner.host_budget_bytes = tighten(inner.host_budget_bytes, out->host_live_peak_bytes, out->host_bytes,
+                                          options->host_budget_bytes, attempt);
         remat_plan_free(out);
     }
     remat_plan_free(out);
-    inner = *options;
+    return REMAT_OK;
+}
+
+static enum remat_status recompute(struct remat_solving *solving, const struct remat_solver *solver,
+                                   const struct remat_solve_options *options, struct remat_plan *out,
+                                   struct remat_error *err)
+{
+    struct remat_solve_options inner = *options;
+    int64_t started = remat_clock_ns();
+    REMAT_TRY(try_placing(solving, solver, options, false, started, out, err));
+    if (out->instructions_count > 0)
+        return REMAT_OK;
     inner.time_limit_seconds *= FALL_BACK_SHARE;
     return fall_back(solving, solver, &inner, started, out, err);
+}
+
+/* The faster of recomputing alone and recomputing with offloading. */
+static enum remat_status find_plan(struct remat_solving *solving, const struct remat_solver *solver,
+                                   const struct remat_solve_options *options, struct remat_plan *out,
+                                   struct remat_error *err)
+{
+    int64_t started = remat_clock_ns();
+    struct remat_plan offloaded = {0};
+    struct remat_error ignored;
+    enum remat_status status = recompute(solving, solver, options, out, err), tried;
+    bool infeasible = status == REMAT_INFEASIBLE;
+    if (options->host_budget_bytes == 0 || (status != REMAT_OK && !infeasible) ||
+        (!infeasible && out->predicted_step_ns == out->keep_all_step_ns))
+        return status;
+    tried = try_placing(solving, solver, options, true, started, &offloaded, infeasible ? &ignored : err);
+    if (tried == REMAT_OK && offloaded.instructions_count > 0 &&
+        (infeasible || offloaded.predicted_step_ns < out->predicted_step_ns)) {
+        remat_plan_free(out);
+        *out = offloaded;
+        return REMAT_OK;
+    }
+    remat_plan_free(&offloaded);
+    return tried == REMAT_OK ? status : tried;
+}
+
+static enum remat_status check_rates(const struct remat_task_graph *graph, const struct remat_solve_options *options,
+                                     struct remat_error *err)
+{
+    if (options->host_budget_bytes <= 0 || (graph->to_host_bytes_per_s > 0 && graph->to_device_bytes_per_s > 0))
+        return REMAT_OK;
+    return remat_fail(
+        err, REMAT_UNAVAILABLE,
+        "%s: values cannot be offloaded, since the graph does not say how fast copies to the host are: an "
+        "imported graph has no device, and an older profile must be made again (remat profile -o)",
+        graph->name ? graph->name : "graph");
 }
 
 static bool is_wide(const struct remat_solve_options *options, const struct remat_plan *plan, int64_t bound_ns)
@@ -185,10 +248,10 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
     return status;
 }
 
-/* Gives each plan the proven lower bound of its budget; empty plans have none. */
-static enum remat_status certify(struct remat_solving *solving, const struct remat_solve_options *options,
-                                 const int64_t *budgets, int32_t count, struct remat_plan *plans,
-                                 struct remat_error *err)
+/* Gives each plan the proven lower bound of its budget without offloading; empty plans have none. */
+static enum remat_status certify_recomputing(struct remat_solving *solving, const struct remat_solve_options *options,
+                                             const int64_t *budgets, int32_t count, struct remat_plan *plans,
+                                             struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
     struct remat_closure *closure;
@@ -214,6 +277,19 @@ done:
     return status;
 }
 
+/* With host memory nothing but the tasks themselves is known to be needed: each once, by its fastest option. */
+static enum remat_status certify(struct remat_solving *solving, const struct remat_solve_options *options,
+                                 const int64_t *budgets, int32_t count, struct remat_plan *plans,
+                                 struct remat_error *err)
+{
+    int32_t i;
+    if (options->host_budget_bytes == 0)
+        return certify_recomputing(solving, options, budgets, count, plans, err);
+    for (i = 0; i < count; i++)
+        plans[i].lower_bound_ns = plans[i].keep_all_step_ns;
+    return REMAT_OK;
+}
+
 enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
                               const struct remat_solve_options *options, struct remat_plan *out,
                               struct remat_error *err)
@@ -221,6 +297,7 @@ enum remat_status remat_solve(const struct remat_task_graph *graph, const struct
     struct remat_solving own = {.graph = graph}, *solving = options->solving ? options->solving : &own;
     enum remat_status status;
     memset(out, 0, sizeof *out);
+    REMAT_TRY(check_rates(graph, options, err));
     status = find_plan(solving, solver, options, out, err);
     if (status == REMAT_OK && !options->without_bound)
         status = certify(solving, options, &out->budget_bytes, 1, out, err);
@@ -242,8 +319,8 @@ enum remat_status remat_solve_smallest(const struct remat_task_graph *graph, con
 
 /* Uses the plan for a smaller budget where it is the faster one; *plan is replaced. */
 static enum remat_status inherit(const struct remat_task_graph *graph, const struct remat_solver *solver,
-                                 const struct remat_plan *smaller, int64_t budget_bytes, struct remat_plan *plan,
-                                 struct remat_error *err)
+                                 const struct remat_plan *smaller, const struct remat_solve_options *options,
+                                 struct remat_plan *plan, struct remat_error *err)
 {
     struct remat_schedule schedule = {0};
     int64_t started = remat_clock_ns();
@@ -256,7 +333,7 @@ static enum remat_status inherit(const struct remat_task_graph *graph, const str
     if (status == REMAT_OK)
         status = place(graph, solver, &schedule, plan, err);
     if (status == REMAT_OK)
-        status = accept(graph, budget_bytes, started, plan, err);
+        status = accept(graph, options->budget_bytes, options->host_budget_bytes, started, plan, err);
     remat_schedule_free(&schedule);
     return status;
 }
@@ -282,6 +359,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
     enum remat_status status = REMAT_OK;
     int32_t i = -1, last, k;
     memset(plans, 0, (size_t)count * sizeof *plans);
+    REMAT_TRY(check_rates(graph, options, err));
     /* In ascending order, so that plans for less serve those for more. */
     for (k = 0; k < count && status == REMAT_OK; k++) {
         last = i;
@@ -293,7 +371,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
             status = REMAT_OK;
         }
         if (status == REMAT_OK && last >= 0)
-            status = inherit(graph, solver, &plans[last], budgets[i], &plans[i], err);
+            status = inherit(graph, solver, &plans[last], &inner, &plans[i], err);
     }
     if (status == REMAT_OK && !options->without_bound)
         status = certify(solving, options, budgets, count, plans, err);

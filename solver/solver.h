@@ -13,6 +13,7 @@ struct remat_solving {
     struct remat_closure *closure;        /* lower bounds; NULL until asked for */
     void *memo;                           /* owned by the method */
     void (*release)(void *memo);          /* frees it; NULL if there is none */
+    struct remat_solving *chain;          /* owned: of the chain method, for offloading; NULL until asked for */
 };
 void remat_solving_end(struct remat_solving *solving);
 /* *out stays owned by `solving`. */
@@ -21,6 +22,7 @@ REMAT_MUST_CHECK enum remat_status remat_solving_closure(struct remat_solving *s
 
 struct remat_solve_options {
     int64_t budget_bytes;      /* arena, staging included; INT64_MAX = none */
+    int64_t host_budget_bytes; /* host memory that offloaded values may take (offload.h); 0 = nothing is offloaded */
     double time_limit_seconds; /* 0 = the method's own work limit only */
     double gap;                /* good enough: so much above the proven bound, relative to it */
     bool without_bound;        /* saves what proving takes: plans have lower_bound_ns 0 */
@@ -48,8 +50,10 @@ extern const struct remat_solver remat_solvers[];
 REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const struct remat_solver **out,
                                                      struct remat_error *err);
 
-/* Solves, places and verifies: if the placement exceeds the budget, solves again for less. REMAT_INFEASIBLE tells the
- * smallest feasible budget and the task that sets it. The caller frees *out in any case. */
+/* Solves, places and verifies: if the placement exceeds a budget, solves again for less. With host memory the answer is
+ * the faster of recomputing alone and recomputing with offloading; REMAT_UNAVAILABLE if the graph has no rates of
+ * copies. REMAT_INFEASIBLE tells the smallest feasible budget without offloading and the task that sets it. The caller
+ * frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
                                                const struct remat_solve_options *options, struct remat_plan *out,
                                                struct remat_error *err);
@@ -61,7 +65,7 @@ REMAT_MUST_CHECK enum remat_status remat_solve_curve(const struct remat_task_gra
                                                      const struct remat_solve_options *options, const int64_t *budgets,
                                                      int32_t count, struct remat_plan *plans, struct remat_error *err);
 
-/* The smallest arena that the method can do, placed and verified, without a lower bound. */
+/* The smallest arena that the method can do without offloading, placed and verified, without a lower bound. */
 REMAT_MUST_CHECK enum remat_status remat_solve_smallest(const struct remat_task_graph *graph,
                                                         const struct remat_solver *solver,
                                                         const struct remat_solve_options *options,

@@ -1,5 +1,6 @@
 #include "trainer/planning.h"
 
+#include "runtime/backend/memory.h"
 #include "solver/solver.h"
 
 #include <jansson.h>
@@ -53,6 +54,12 @@ enum remat_status remat_planning_budget(const struct remat_planning *planning, c
         graph->name, (long long)graph->persistent_bytes, (long long)memory_bytes);
 }
 
+int64_t remat_planning_host_budget(const struct remat_size *offload)
+{
+    int64_t available = remat_available_bytes();
+    return remat_size_resolve(*offload, available > 0 ? available : 0);
+}
+
 /* A deep copy, by way of the plan's own JSON. */
 static enum remat_status copy_plan(const struct remat_plan *plan, struct remat_plan *out, struct remat_error *err)
 {
@@ -82,6 +89,7 @@ enum remat_status remat_planning_train(const struct remat_planning *planning, co
     if (*budget_bytes == INT64_MAX)
         return keep_all(graph, INT64_MAX, out, err);
     options.budget_bytes = *budget_bytes;
+    options.host_budget_bytes = remat_planning_host_budget(&planning->offload);
     return solve(planning->solver, graph, &options, out, err);
 }
 

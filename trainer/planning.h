@@ -12,6 +12,7 @@ struct remat_planning {
         *plan_graph;                 /* with `plan`: what it was made for, with the times that it predicts by */
     const struct remat_size *budget; /* of the arena, fractions of keep-all's; NULL = none */
     const struct remat_size *memory; /* of persistent + arena, fractions of available_bytes; NULL = none */
+    struct remat_size offload;       /* host memory that offloaded values may take; all zero = none */
     int64_t available_bytes;         /* of the device, before anything of the run is there */
     const char *solver;              /* NULL = the default */
     double time_limit_seconds, gap;  /* as in remat_solve_options */
@@ -22,6 +23,8 @@ struct remat_planning {
 REMAT_MUST_CHECK enum remat_status remat_planning_budget(const struct remat_planning *planning,
                                                          const struct remat_task_graph *graph, int64_t *out,
                                                          struct remat_error *err);
+/* The host memory that is meant; fractions are of what is available now. */
+int64_t remat_planning_host_budget(const struct remat_size *offload);
 /* A verified plan of the training graph, and the budget it keeps. The caller frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_planning_train(const struct remat_planning *planning,
                                                         const struct remat_task_graph *graph, struct remat_plan *out,

@@ -227,6 +227,8 @@ static enum remat_status fill_result(struct loop *loop, struct remat_error *err)
     result->epochs = run->position.step / run->steps_per_epoch;
     result->planned_bytes = run->plan.arena_bytes;
     result->measured_bytes = measured.peak_bytes;
+    result->planned_host_bytes = run->plan.host_bytes;
+    result->measured_host_bytes = measured.host_peak_bytes;
     result->persistent_bytes = run->workload.graph.persistent_bytes;
     result->budget_bytes = run->budget_bytes;
     remat_memory_ladder(run->workload.backend->ops, run->workload.device,

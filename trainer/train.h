@@ -36,8 +36,9 @@ struct remat_train_result {
     int64_t first_step;                                          /* where this process began */
     double train_loss, train_accuracy, test_loss, test_accuracy; /* of the last whole epoch; NaN = none */
     uint64_t state_hash;
-    int64_t planned_bytes, measured_bytes;  /* arena: the plan's, and the highest extent handed to a kernel */
-    int64_t persistent_bytes, budget_bytes; /* INT64_MAX = no budget */
+    int64_t planned_bytes, measured_bytes;           /* arena: the plan's, and the highest extent handed to a kernel */
+    int64_t planned_host_bytes, measured_host_bytes; /* the same of host memory for offloaded values */
+    int64_t persistent_bytes, budget_bytes;          /* INT64_MAX = no budget */
     double seconds;
     struct remat_memory_ladder memory; /* at the end, all being still open */
 };

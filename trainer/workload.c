@@ -16,15 +16,15 @@ static enum remat_status fill_times(const struct remat_workload_config *config, 
         REMAT_TRY(remat_profile_peaks(workload->backend, workload->device, &config->profile, &peaks, err));
         remat_profile_estimate(&workload->graph, &peaks);
         remat_task_graph_keep_fastest(&workload->graph);
-        return REMAT_OK;
+        break;
     case REMAT_TIMES_MEASURED:
         REMAT_TRY(remat_profile_alternatives(&workload->graph, workload->backend, workload->device, &profile, err));
         remat_task_graph_keep_fastest(&workload->graph);
         profile.keep_all_step_ns = &workload->keep_all_step_ns;
-        return remat_profile_measure(&workload->graph, &workload->layers, workload->backend, workload->device, &profile,
-                                     err);
+        REMAT_TRY(remat_profile_measure(&workload->graph, &workload->layers, workload->backend, workload->device,
+                                        &profile, err));
     }
-    return REMAT_OK;
+    return remat_profile_copies(workload->backend, workload->device, &config->profile, &workload->graph, err);
 }
 
 /* "name" or "name:number". */

@@ -11,7 +11,8 @@
  * `order`; an alternate's outputs are values that the order produces; a cell read names the version that the
  * order gives it; an alternate's reads name the version that the producer of its first output found; an alternate reads
  * nothing that is first made after its outputs; bytes are aligned sizes of tensors (exact sizes in imported graphs).
- * The bytes of all values, and the times of all tasks, sum to less than 2^53. Sections: tasks of `micro` run for every
+ * The bytes of all values, and the times of all tasks, sum to less than 2^53; rates of copies are 0 or at least
+ * REMAT_LEAST_COPY_RATE, so that each takes less than 2^63 ns. Sections: tasks of `micro` run for every
  * micro step, those of `finish` once after the last; the order lists all of micro before all of finish.
  *
  * It is also what a profile holds: option times are filled in by the profiler. See docs/formats.md for its JSON. */
@@ -113,6 +114,8 @@ struct remat_task {
     uint64_t signature;
 };
 
+enum { REMAT_LEAST_COPY_RATE = 1000000 }; /* bytes a second */
+
 struct remat_task_graph {
     const char *name;
     struct remat_pool pool; /* owns strings, block_names and the small arrays */
@@ -128,6 +131,8 @@ struct remat_task_graph {
     int64_t persistent_bytes; /* all other cells */
     const char *device;       /* fingerprint: device, ISA, threads, library versions; "" for imported graphs */
     bool measured;            /* option times were measured, not estimated */
+    /* How fast values are copied to host memory and back beside the kernels; 0: unknown, so none may be. */
+    int64_t to_host_bytes_per_s, to_device_bytes_per_s;
 };
 
 void remat_task_graph_init(struct remat_task_graph *graph);
@@ -164,8 +169,8 @@ void remat_task_keep_class(struct remat_task *task, int32_t numerics);
 /* Leaves each task the options of one numerics class, that of its fastest option (of equals the first). */
 void remat_task_graph_keep_fastest(struct remat_task_graph *graph);
 
-/* Takes over the option times of `from`, which must be the same graph (equal hashes, REMAT_BAD_DATA otherwise): a
- * plan's predicted times hold only with the times it was made from. Tasks of `graph` with options of several
+/* Takes over the option times and the rates of copies of `from`, which must be the same graph (equal hashes,
+ * REMAT_BAD_DATA otherwise): a plan's predicted times hold only with those it was made from. Tasks of `graph` with options of several
  * numerics classes first keep those of the class that `from` has. */
 REMAT_MUST_CHECK enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph,
                                                                 const struct remat_task_graph *from,

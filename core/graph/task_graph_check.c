@@ -228,12 +228,21 @@ static enum remat_status check_order(const struct remat_task_graph *graph, struc
     return status;
 }
 
+static bool is_rate(int64_t bytes_per_s)
+{
+    return bytes_per_s == 0 || (bytes_per_s >= REMAT_LEAST_COPY_RATE && bytes_per_s < MAX_SUM);
+}
+
 enum remat_status remat_task_graph_check(const struct remat_task_graph *graph, struct remat_error *err)
 {
     if (graph->order_count < 1 || graph->micro_count < 1 || graph->blocks_count < 0)
         return remat_fail(err, REMAT_BAD_DATA,
                           "a task graph has at least one task in its order and one micro step; found %d and %d",
                           graph->order_count, graph->micro_count);
+    if (!is_rate(graph->to_host_bytes_per_s) || !is_rate(graph->to_device_bytes_per_s))
+        return remat_fail(
+            err, REMAT_BAD_DATA, "rates of copies are 0 (unknown) or at least %d bytes a second; found %lld and %lld",
+            REMAT_LEAST_COPY_RATE, (long long)graph->to_host_bytes_per_s, (long long)graph->to_device_bytes_per_s);
     REMAT_TRY(check_tasks(graph, err));
     REMAT_TRY(check_values(graph, err));
     REMAT_TRY(check_cells(graph, err));

@@ -292,6 +292,14 @@ static enum remat_status read_order(const json_t *file, const char *where, struc
     return REMAT_OK;
 }
 
+/* A rate of copies, 0 where the file has none. */
+static enum remat_status read_rate(const json_t *object, const char *key, const char *where, int64_t *out,
+                                   struct remat_error *err)
+{
+    *out = 0;
+    return json_object_get(object, key) ? remat_json_int(object, key, where, 0, MAX_NUMBER - 1, out, err) : REMAT_OK;
+}
+
 static enum remat_status read_head(const json_t *file, const char *where, struct remat_task_graph *graph,
                                    struct remat_error *err)
 {
@@ -301,6 +309,8 @@ static enum remat_status read_head(const json_t *file, const char *where, struct
     REMAT_TRY(remat_json_text(file, "device", where, &device, err));
     REMAT_TRY(read_bool(file, "measured", where, &graph->measured, err));
     REMAT_TRY(read_i32(file, "micro_count", where, 1, INT32_MAX, &graph->micro_count, err));
+    REMAT_TRY(read_rate(file, "to_host_bytes_per_s", where, &graph->to_host_bytes_per_s, err));
+    REMAT_TRY(read_rate(file, "to_device_bytes_per_s", where, &graph->to_device_bytes_per_s, err));
     REMAT_TRY(remat_pool_printf(&graph->pool, &graph->name, err, "%s", name));
     REMAT_TRY(remat_pool_printf(&graph->pool, &graph->device, err, "%s", device));
     REMAT_TRY(remat_json_array(file, "blocks", where, &blocks, err));

@@ -53,5 +53,7 @@ enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph, c
     for (int32_t t = 0; t < graph->tasks_count; t++)
         adopt_task(&graph->tasks[t], &from->tasks[t]);
     graph->measured = from->measured;
+    graph->to_host_bytes_per_s = from->to_host_bytes_per_s;
+    graph->to_device_bytes_per_s = from->to_device_bytes_per_s;
     return REMAT_OK;
 }

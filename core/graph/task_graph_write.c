@@ -129,7 +129,9 @@ static bool set_head(json_t *file, const struct remat_task_graph *graph)
     bool good = set(file, "format", json_string("remat-profile")) && set(file, "version", json_integer(1)) &&
                 set(file, "name", json_string(graph->name)) && set(file, "device", json_string(graph->device)) &&
                 set(file, "measured", json_boolean(graph->measured)) &&
-                set(file, "micro_count", json_integer(graph->micro_count));
+                set(file, "micro_count", json_integer(graph->micro_count)) &&
+                set(file, "to_host_bytes_per_s", json_integer(graph->to_host_bytes_per_s)) &&
+                set(file, "to_device_bytes_per_s", json_integer(graph->to_device_bytes_per_s));
     for (int32_t i = 0; i < graph->blocks_count; i++)
         good &= json_array_append_new(blocks, json_string(graph->block_names[i])) == 0;
     return set(file, "blocks", blocks) && good;

@@ -41,13 +41,9 @@ bool remat_explain_repeats(const struct remat_explain *explain, int32_t at)
 
 int64_t remat_explain_cost_ns(const struct remat_explain *explain, int32_t at)
 {
-    const struct remat_instruction *instruction = &explain->plan->instructions[at];
-    const struct remat_task *task;
-    if (instruction->kind != REMAT_RUN)
-        return 0;
-    task = task_at(explain, at);
-    return task->options[instruction->option].time_ns *
-           (task->section == REMAT_MICRO ? explain->graph->micro_count : 1);
+    bool begins = at == 0 || at == explain->plan->finish_begin;
+    int64_t once = explain->done_ns[at] - (begins ? 0 : explain->done_ns[at - 1]);
+    return once * (at < explain->plan->finish_begin ? explain->graph->micro_count : 1);
 }
 
 int32_t remat_explain_overwrites(const struct remat_explain *explain, int32_t at, int32_t output)
@@ -67,6 +63,10 @@ static void note_uses(struct remat_explain *explain, int32_t at)
 {
     const struct remat_instruction *instruction = &explain->plan->instructions[at];
     int32_t k;
+    if (instruction->kind == REMAT_STORE || instruction->kind == REMAT_FETCH) {
+        explain->last_read[instruction->inputs[0]] = at;
+        explain->made[instruction->outputs[0]] = explain->last_read[instruction->outputs[0]] = at;
+    }
     if (instruction->kind != REMAT_RUN)
         return;
     if (explain->first_run[instruction->task] < 0)
@@ -79,6 +79,20 @@ static void note_uses(struct remat_explain *explain, int32_t at)
         if (explain->first_made[value] < 0)
             explain->first_made[value] = at;
     }
+}
+
+static void sum_live_bytes(struct remat_explain *explain)
+{
+    const struct remat_plan *plan = explain->plan;
+    int32_t i;
+    explain->live_bytes[0] = explain->graph->staging_bytes;
+    for (i = 0; i < plan->buffers_count; i++)
+        if (plan->buffers[i].space == REMAT_DEVICE) {
+            explain->live_bytes[plan->buffers[i].begin] += plan->buffers[i].bytes;
+            explain->live_bytes[plan->buffers[i].end + 1] -= plan->buffers[i].bytes;
+        }
+    for (i = 1; i <= plan->instructions_count; i++)
+        explain->live_bytes[i] += explain->live_bytes[i - 1];
 }
 
 static enum remat_status note_all(struct remat_explain *explain, struct remat_error *err)
@@ -94,15 +108,11 @@ static enum remat_status note_all(struct remat_explain *explain, struct remat_er
     memset(explain->last_read, 0xff, (size_t)plan->views_count * sizeof *explain->last_read);
     memset(explain->first_made, 0xff, (size_t)explain->graph->values_count * sizeof *explain->first_made);
     memset(explain->first_run, 0xff, (size_t)explain->graph->tasks_count * sizeof *explain->first_run);
+    REMAT_TRY(REMAT_ALLOC(explain->done_ns, plan->instructions_count, err));
+    REMAT_TRY(remat_plan_times(explain->graph, plan, explain->done_ns, err));
     for (i = 0; i < plan->instructions_count; i++)
         note_uses(explain, i);
-    explain->live_bytes[0] = explain->graph->staging_bytes;
-    for (i = 0; i < plan->buffers_count; i++) {
-        explain->live_bytes[plan->buffers[i].begin] += plan->buffers[i].bytes;
-        explain->live_bytes[plan->buffers[i].end + 1] -= plan->buffers[i].bytes;
-    }
-    for (i = 1; i <= plan->instructions_count; i++)
-        explain->live_bytes[i] += explain->live_bytes[i - 1];
+    sum_live_bytes(explain);
     return REMAT_OK;
 }
 
@@ -118,6 +128,13 @@ static void write_memory(const struct remat_explain *explain)
     fprintf(explain->stream, "\n  live peak    %s, fragmentation %.4f\n",
             remat_explain_bytes(plan->live_peak_bytes).text,
             plan->live_peak_bytes > 0 ? (double)plan->arena_bytes / (double)plan->live_peak_bytes : 1.0);
+    if (plan->host_bytes > 0) {
+        fprintf(explain->stream, "  host memory  %s (%lld bytes)", remat_explain_bytes(plan->host_bytes).text,
+                (long long)plan->host_bytes);
+        if (plan->host_budget_bytes != INT64_MAX)
+            fprintf(explain->stream, ", at most %s", remat_explain_bytes(plan->host_budget_bytes).text);
+        fputc('\n', explain->stream);
+    }
     fprintf(explain->stream, "  persistent   %s beside the arena; staging %s inside it\n",
             remat_explain_bytes(explain->graph->persistent_bytes).text,
             remat_explain_bytes(explain->graph->staging_bytes).text);
@@ -140,11 +157,12 @@ static void write_time(const struct remat_explain *explain)
 
 static void write_counts(const struct remat_explain *explain)
 {
-    int32_t at, k, repeats = 0, in_place = 0;
+    int32_t at, k, runs = 0, repeats = 0, in_place = 0;
     int64_t extra_ns = 0, in_place_bytes = 0;
     for (at = 0; at < explain->plan->instructions_count; at++) {
         if (explain->plan->instructions[at].kind != REMAT_RUN)
             continue;
+        runs++;
         if (remat_explain_repeats(explain, at)) {
             repeats++;
             extra_ns += remat_explain_cost_ns(explain, at);
@@ -155,8 +173,8 @@ static void write_counts(const struct remat_explain *explain)
                 in_place_bytes += explain->graph->values[task_at(explain, at)->outputs[k]].bytes;
             }
     }
-    fprintf(explain->stream, "  runs         %d, of which %d recompute and cost %s\n",
-            explain->plan->instructions_count, repeats, remat_explain_time((double)extra_ns).text);
+    fprintf(explain->stream, "  runs         %d, of which %d recompute and cost %s\n", runs, repeats,
+            remat_explain_time((double)extra_ns).text);
     fprintf(explain->stream, "  in place     %d outputs over their inputs, %s in all\n", in_place,
             remat_explain_bytes(in_place_bytes).text);
 }
@@ -179,6 +197,7 @@ static enum remat_status write_all(const struct remat_explain *explain, const st
     write_time(explain);
     write_counts(explain);
     REMAT_TRY(write_blocks(explain, err));
+    remat_explain_copies(explain);
     REMAT_TRY(remat_explain_peak(explain, err));
     if (options && options->instructions)
         remat_explain_instructions(explain);
@@ -194,6 +213,7 @@ static void free_notes(struct remat_explain *explain)
     free(explain->first_made);
     free(explain->first_run);
     free(explain->live_bytes);
+    free(explain->done_ns);
 }
 
 enum remat_status remat_plan_explain(const struct remat_task_graph *graph, const struct remat_plan *plan,

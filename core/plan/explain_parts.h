@@ -12,6 +12,7 @@ struct remat_explain {
     int32_t *first_made;       /* per value: instruction */
     int32_t *first_run;        /* per task: instruction, or -1 */
     int64_t *live_bytes;       /* per instruction */
+    int64_t *done_ns;          /* per instruction: remat_plan_times() */
 };
 
 struct remat_explain_text {
@@ -22,7 +23,7 @@ struct remat_explain_text remat_explain_time(double ns);
 
 /* Whether the instruction recomputes: an alternate, or not the first run of its task. */
 bool remat_explain_repeats(const struct remat_explain *explain, int32_t at);
-/* Time of an instruction in a step: in the micro section once a micro step. */
+/* Time of an instruction in a step, of a wait its stall: in the micro section once a micro step. */
 int64_t remat_explain_cost_ns(const struct remat_explain *explain, int32_t at);
 /* The input that output j of an instruction overwrites, or -1. */
 int32_t remat_explain_overwrites(const struct remat_explain *explain, int32_t at, int32_t output);
@@ -33,6 +34,8 @@ REMAT_MUST_CHECK enum remat_status remat_explain_count_blocks(const struct remat
                                                               struct remat_error *err);
 void remat_explain_blocks(const struct remat_explain *explain, const struct remat_plan_block *rows, int32_t count);
 REMAT_MUST_CHECK enum remat_status remat_explain_peak(const struct remat_explain *explain, struct remat_error *err);
+/* Which values are in host memory when, and how long kernels wait for copies; nothing without copies. */
+void remat_explain_copies(const struct remat_explain *explain);
 void remat_explain_instructions(const struct remat_explain *explain);
 
 #endif

@@ -35,7 +35,9 @@ static void fill_rows(const struct remat_explain *explain, int32_t *remade, stru
     int32_t i;
     for (i = 0; i < plan->views_count; i++) {
         int32_t value = plan->views[i].value;
-        if (value >= 0 && explain->made[i] > explain->first_made[value] && explain->last_read[i] > explain->made[i])
+        /* what a copy makes was kept elsewhere */
+        if (value >= 0 && explain->made[i] > explain->first_made[value] && explain->last_read[i] > explain->made[i] &&
+            plan->instructions[explain->made[i]].kind == REMAT_RUN)
             remade[value]++;
     }
     for (i = 0; i < explain->graph->values_count; i++)
@@ -112,7 +114,7 @@ static int32_t find_holders(const struct remat_explain *explain, struct holder *
     int32_t i, count = 0, at = plan->peak_instruction;
     for (i = 0; i < plan->buffers_count; i++) {
         holder_of[i] = -1;
-        if (plan->buffers[i].begin <= at && at <= plan->buffers[i].end) {
+        if (plan->buffers[i].space == REMAT_DEVICE && plan->buffers[i].begin <= at && at <= plan->buffers[i].end) {
             holder_of[i] = count;
             holders[count++] = (struct holder){plan->buffers[i].bytes, i, -1};
         }
@@ -191,12 +193,18 @@ done:
     return status;
 }
 
+static int64_t address_of(const struct remat_explain *explain, int32_t view_id)
+{
+    const struct remat_view *view = &explain->plan->views[view_id];
+    return explain->plan->buffers[view->buffer].offset + view->offset;
+}
+
 static void write_operand(const struct remat_explain *explain, const char *what, int32_t view_id, int64_t bytes)
 {
     const struct remat_view *view = &explain->plan->views[view_id];
     fprintf(explain->stream, "        %-7s %-32s at %lld + %lld", what,
-            view->value >= 0 ? explain->graph->values[view->value].name : "-",
-            (long long)(explain->plan->buffers[view->buffer].offset + view->offset), (long long)bytes);
+            view->value >= 0 ? explain->graph->values[view->value].name : "-", (long long)address_of(explain, view_id),
+            (long long)bytes);
 }
 
 static void write_operands(const struct remat_explain *explain, int32_t at)
@@ -221,6 +229,26 @@ static void write_operands(const struct remat_explain *explain, int32_t at)
     }
 }
 
+static const char *copied_name(const struct remat_explain *explain, int32_t at)
+{
+    return explain->graph->values[explain->plan->views[explain->plan->instructions[at].inputs[0]].value].name;
+}
+
+static void write_copy(const struct remat_explain *explain, int32_t at)
+{
+    const struct remat_instruction *instruction = &explain->plan->instructions[at];
+    bool stores = instruction->kind == REMAT_STORE;
+    if (instruction->kind == REMAT_WAIT)
+        fprintf(explain->stream, "%6d   wait for %d, %s, %s\n", at, instruction->event,
+                copied_name(explain, instruction->event),
+                remat_explain_time((double)remat_explain_cost_ns(explain, at)).text);
+    else
+        fprintf(explain->stream, "%6d   %s %-26s %s, %s at %lld, %s at %lld\n", at, stores ? "store" : "fetch",
+                copied_name(explain, at), remat_explain_bytes(explain->live_bytes[at]).text, stores ? "device" : "host",
+                (long long)address_of(explain, instruction->inputs[0]), stores ? "host" : "device",
+                (long long)address_of(explain, instruction->outputs[0]));
+}
+
 void remat_explain_instructions(const struct remat_explain *explain)
 {
     const struct remat_plan *plan = explain->plan;
@@ -230,8 +258,8 @@ void remat_explain_instructions(const struct remat_explain *explain)
         const struct remat_instruction *instruction = &plan->instructions[at];
         if (at == plan->finish_begin)
             fprintf(explain->stream, "  finish section, once a step\n");
-        if (instruction->kind == REMAT_WAIT) {
-            fprintf(explain->stream, "%6d   wait for %d\n", at, instruction->event);
+        if (instruction->kind != REMAT_RUN) {
+            write_copy(explain, at);
             continue;
         }
         fprintf(explain->stream, "%6d %c %-32s %s, %s, option %s\n", at, remat_explain_repeats(explain, at) ? '*' : ' ',

@@ -15,23 +15,23 @@ struct placing {
     struct remat_error *err;
 };
 
-static const struct remat_option *option_of(const struct placing *placing, int32_t run)
+static int64_t scratch_of(const struct placing *placing, int32_t at)
 {
-    const struct remat_run *step = &placing->schedule->runs[run];
-    return &placing->graph->tasks[step->task].options[step->option];
+    const struct remat_entry *entry = &placing->schedule->entries[at];
+    return entry->kind == REMAT_RUN ? placing->graph->tasks[entry->task].options[entry->option].scratch_bytes : 0;
 }
 
 static int32_t count_scratch(const struct placing *placing)
 {
-    int32_t run, count = 0;
-    for (run = 0; run < placing->schedule->count; run++)
-        count += option_of(placing, run)->scratch_bytes > 0;
+    int32_t entry, count = 0;
+    for (entry = 0; entry < placing->schedule->count; entry++)
+        count += scratch_of(placing, entry) > 0;
     return count;
 }
 
-static int32_t add_buffer(struct remat_plan *plan, int64_t bytes, int32_t begin, int32_t end)
+static int32_t add_buffer(struct remat_plan *plan, enum remat_space space, int64_t bytes, int32_t begin, int32_t end)
 {
-    plan->buffers[plan->buffers_count] = (struct remat_buffer){REMAT_DEVICE, 0, bytes, begin, end};
+    plan->buffers[plan->buffers_count] = (struct remat_buffer){space, 0, bytes, begin, end};
     return plan->buffers_count++;
 }
 
@@ -50,27 +50,27 @@ static void add_instances(struct placing *placing)
         const struct remat_instance *instance = &placing->live.instances[i];
         int64_t bytes = placing->graph->values[instance->value].bytes;
         int32_t buffer = instance->over >= 0 ? plan->views[instance->over].buffer
-                                             : add_buffer(plan, bytes, instance->begin, instance->end);
+                                             : add_buffer(plan, instance->space, bytes, instance->begin, instance->end);
         if (instance->end > plan->buffers[buffer].end)
             plan->buffers[buffer].end = instance->end;
         add_view(plan, instance->value, buffer);
     }
 }
 
-static void add_instruction(struct placing *placing, int32_t run)
+static void add_instruction(struct placing *placing, int32_t at)
 {
-    const struct remat_run *step = &placing->schedule->runs[run];
-    struct remat_instruction *instruction = &placing->plan->instructions[run];
-    int64_t scratch = option_of(placing, run)->scratch_bytes;
-    instruction->kind = REMAT_RUN;
-    instruction->task = step->task;
-    instruction->option = step->option;
-    instruction->event = -1;
-    memcpy(instruction->inputs, placing->live.inputs + (size_t)run * REMAT_MAX_INPUTS, sizeof instruction->inputs);
-    memcpy(instruction->outputs, placing->live.outputs + (size_t)run * REMAT_MAX_OUTPUTS, sizeof instruction->outputs);
+    const struct remat_entry *entry = &placing->schedule->entries[at];
+    struct remat_instruction *instruction = &placing->plan->instructions[at];
+    int64_t scratch = scratch_of(placing, at);
+    instruction->kind = entry->kind;
+    instruction->task = entry->task;
+    instruction->option = entry->option;
+    instruction->event = entry->kind == REMAT_WAIT ? remat_schedule_awaited(placing->schedule, at) : -1;
+    memcpy(instruction->inputs, placing->live.inputs + (size_t)at * REMAT_MAX_INPUTS, sizeof instruction->inputs);
+    memcpy(instruction->outputs, placing->live.outputs + (size_t)at * REMAT_MAX_OUTPUTS, sizeof instruction->outputs);
     instruction->scratch = -1;
     if (scratch > 0)
-        instruction->scratch = add_view(placing->plan, -1, add_buffer(placing->plan, scratch, run, run));
+        instruction->scratch = add_view(placing->plan, -1, add_buffer(placing->plan, REMAT_DEVICE, scratch, at, at));
 }
 
 static enum remat_status make_room(struct placing *placing)
@@ -92,56 +92,63 @@ static enum remat_status check_spaces(const struct placing *placing)
     for (i = 0; i < placing->graph->values_count; i++)
         if (placing->graph->values[i].space != REMAT_DEVICE)
             return remat_fail(placing->err, REMAT_UNAVAILABLE,
-                              "plan: value '%s' lives in host memory, but plans place device memory only",
+                              "plan: value '%s' lives in host memory, but tasks work in device memory only",
                               placing->graph->values[i].name);
     return REMAT_OK;
 }
 
-static enum remat_status pack_buffers(struct placing *placing, int32_t effort)
+/* One space at a time; they share no bytes. */
+static enum remat_status pack_space(struct placing *placing, enum remat_space space, int64_t base_bytes, int32_t effort,
+                                    int64_t *extent)
 {
     struct remat_plan *plan = placing->plan;
     struct remat_pack_item *items;
     enum remat_status status;
-    int32_t i;
+    int32_t i, count = 0;
     REMAT_TRY(REMAT_ALLOC(items, plan->buffers_count, placing->err));
     for (i = 0; i < plan->buffers_count; i++)
-        items[i] = (struct remat_pack_item){plan->buffers[i].bytes, plan->buffers[i].begin, plan->buffers[i].end, 0};
-    status =
-        remat_pack(items, plan->buffers_count, placing->graph->staging_bytes, effort, &plan->arena_bytes, placing->err);
-    for (i = 0; i < plan->buffers_count; i++)
-        plan->buffers[i].offset = items[i].offset;
+        if (plan->buffers[i].space == space)
+            items[count++] =
+                (struct remat_pack_item){plan->buffers[i].bytes, plan->buffers[i].begin, plan->buffers[i].end, 0};
+    status = remat_pack(items, count, base_bytes, effort, extent, placing->err);
+    for (i = 0, count = 0; i < plan->buffers_count; i++)
+        if (plan->buffers[i].space == space)
+            plan->buffers[i].offset = items[count++].offset;
     free(items);
     return status;
 }
 
 static int32_t find_finish(const struct placing *placing)
 {
-    int32_t run;
-    for (run = 0; run < placing->schedule->count; run++)
-        if (placing->graph->tasks[placing->schedule->runs[run].task].section == REMAT_FINISH)
+    const struct remat_entry *entries = placing->schedule->entries;
+    int32_t at;
+    for (at = 0; at < placing->schedule->count; at++)
+        if (entries[at].kind == REMAT_RUN && placing->graph->tasks[entries[at].task].section == REMAT_FINISH)
             break;
-    return run;
+    return at;
 }
 
 /* The schedule of keep-all costs the base time; lower bound and solve time are the solver's to fill in. */
 static enum remat_status place(struct placing *placing, int32_t effort)
 {
     struct remat_plan *plan = placing->plan;
-    int32_t run;
+    int32_t at;
     REMAT_TRY(remat_liveness(placing->graph, placing->schedule, &placing->live, placing->err));
     REMAT_TRY(check_spaces(placing));
     REMAT_TRY(make_room(placing));
     add_instances(placing);
-    for (run = 0; run < placing->schedule->count; run++)
-        add_instruction(placing, run);
+    for (at = 0; at < placing->schedule->count; at++)
+        add_instruction(placing, at);
     plan->graph_hash = remat_task_graph_hash(placing->graph);
     plan->finish_begin = find_finish(placing);
-    plan->budget_bytes = INT64_MAX;
+    plan->budget_bytes = plan->host_budget_bytes = INT64_MAX;
     plan->live_peak_bytes = placing->live.peak_bytes;
-    plan->peak_instruction = placing->live.peak_run;
+    plan->host_live_peak_bytes = placing->live.host_peak_bytes;
+    plan->peak_instruction = placing->live.peak_entry;
     plan->predicted_step_ns = placing->live.cost_ns;
     plan->keep_all_step_ns = remat_task_graph_base_time_ns(placing->graph);
-    return pack_buffers(placing, effort);
+    REMAT_TRY(pack_space(placing, REMAT_DEVICE, placing->graph->staging_bytes, effort, &plan->arena_bytes));
+    return pack_space(placing, REMAT_HOST, 0, effort, &plan->host_bytes);
 }
 
 enum remat_status remat_plan_place(const struct remat_task_graph *graph, const struct remat_schedule *schedule,

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT_VERSION = 1, WHERE_BYTES = 256 };
+enum { FORMAT_VERSION = 2, WHERE_BYTES = 256 };
 
 static const char FORMAT[] = "remat-plan";
 static const char *const space_texts[REMAT_SPACE_COUNT] = {"device", "host"};
+static const char *const kind_texts[] = {"run", "store", "fetch", "wait"}; /* in the order of the kinds */
 
 static json_t *from_list(const int32_t *list, int32_t room)
 {
@@ -25,12 +26,14 @@ static json_t *from_list(const int32_t *list, int32_t room)
 
 static json_t *from_instruction(const struct remat_instruction *instruction)
 {
+    const char *kind = kind_texts[instruction->kind];
     if (instruction->kind == REMAT_WAIT)
-        return json_pack("{s:s, s:i, s:i}", "kind", "wait", "stream", (int)instruction->stream, "event",
-                         (int)instruction->event);
-    return json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:i}", "kind", "run", "stream", (int)instruction->stream, "task",
-                     (int)instruction->task, "option", (int)instruction->option, "inputs",
-                     from_list(instruction->inputs, REMAT_MAX_INPUTS), "outputs",
+        return json_pack("{s:s, s:i}", "kind", kind, "event", (int)instruction->event);
+    if (instruction->kind != REMAT_RUN)
+        return json_pack("{s:s, s:i, s:i}", "kind", kind, "from", (int)instruction->inputs[0], "to",
+                         (int)instruction->outputs[0]);
+    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:i}", "kind", kind, "task", (int)instruction->task, "option",
+                     (int)instruction->option, "inputs", from_list(instruction->inputs, REMAT_MAX_INPUTS), "outputs",
                      from_list(instruction->outputs, REMAT_MAX_OUTPUTS), "scratch", (int)instruction->scratch);
 }
 
@@ -47,16 +50,23 @@ static json_t *from_view(const struct remat_view *view)
                      (json_int_t)view->offset);
 }
 
+static json_t *from_budget(int64_t bytes)
+{
+    return bytes == INT64_MAX ? json_null() : json_integer(bytes);
+}
+
 static json_t *from_header(const struct remat_plan *plan)
 {
     json_t *object =
         json_pack("{s:s, s:i, s:o, s:o, s:s, s:i}", "format", FORMAT, "version", FORMAT_VERSION, "graph_hash",
                   remat_json_from_hash(plan->graph_hash), "plan_hash", remat_json_from_hash(remat_plan_hash(plan)),
                   "solver", plan->solver, "finish_begin", (int)plan->finish_begin);
-    json_object_set_new(object, "budget_bytes",
-                        plan->budget_bytes == INT64_MAX ? json_null() : json_integer(plan->budget_bytes));
+    json_object_set_new(object, "budget_bytes", from_budget(plan->budget_bytes));
+    json_object_set_new(object, "host_budget_bytes", from_budget(plan->host_budget_bytes));
     json_object_set_new(object, "arena_bytes", json_integer(plan->arena_bytes));
     json_object_set_new(object, "live_peak_bytes", json_integer(plan->live_peak_bytes));
+    json_object_set_new(object, "host_bytes", json_integer(plan->host_bytes));
+    json_object_set_new(object, "host_live_peak_bytes", json_integer(plan->host_live_peak_bytes));
     json_object_set_new(object, "peak_instruction", json_integer(plan->peak_instruction));
     json_object_set_new(object, "predicted_step_ns", json_integer(plan->predicted_step_ns));
     json_object_set_new(object, "keep_all_step_ns", json_integer(plan->keep_all_step_ns));
@@ -92,12 +102,25 @@ static enum remat_status read_int32(const json_t *object, const char *key, const
     return REMAT_OK;
 }
 
-static enum remat_status read_budget(const json_t *object, const char *where, int64_t *out, struct remat_error *err)
+static enum remat_status read_budget(const json_t *object, const char *key, const char *where, int64_t *out,
+                                     struct remat_error *err)
 {
     *out = INT64_MAX;
-    if (json_is_null(json_object_get(object, "budget_bytes")))
+    if (json_is_null(json_object_get(object, key)))
         return REMAT_OK;
-    return remat_json_int(object, "budget_bytes", where, 0, INT64_MAX, out, err);
+    return remat_json_int(object, key, where, 0, INT64_MAX, out, err);
+}
+
+static enum remat_status read_memory(const json_t *json, const char *where, struct remat_plan *out,
+                                     struct remat_error *err)
+{
+    REMAT_TRY(read_budget(json, "budget_bytes", where, &out->budget_bytes, err));
+    REMAT_TRY(remat_json_int(json, "arena_bytes", where, 0, INT64_MAX, &out->arena_bytes, err));
+    REMAT_TRY(remat_json_int(json, "live_peak_bytes", where, 0, INT64_MAX, &out->live_peak_bytes, err));
+    REMAT_TRY(read_int32(json, "peak_instruction", where, 0, INT32_MAX, &out->peak_instruction, err));
+    REMAT_TRY(read_budget(json, "host_budget_bytes", where, &out->host_budget_bytes, err));
+    REMAT_TRY(remat_json_int(json, "host_bytes", where, 0, INT64_MAX, &out->host_bytes, err));
+    return remat_json_int(json, "host_live_peak_bytes", where, 0, INT64_MAX, &out->host_live_peak_bytes, err);
 }
 
 static enum remat_status read_header(const json_t *json, const char *where, struct remat_plan *out,
@@ -112,10 +135,7 @@ static enum remat_status read_header(const json_t *json, const char *where, stru
                           strlen(solver), sizeof out->solver - 1);
     strcpy(out->solver, solver);
     REMAT_TRY(read_int32(json, "finish_begin", where, 0, INT32_MAX, &out->finish_begin, err));
-    REMAT_TRY(read_budget(json, where, &out->budget_bytes, err));
-    REMAT_TRY(remat_json_int(json, "arena_bytes", where, 0, INT64_MAX, &out->arena_bytes, err));
-    REMAT_TRY(remat_json_int(json, "live_peak_bytes", where, 0, INT64_MAX, &out->live_peak_bytes, err));
-    REMAT_TRY(read_int32(json, "peak_instruction", where, 0, INT32_MAX, &out->peak_instruction, err));
+    REMAT_TRY(read_memory(json, where, out, err));
     REMAT_TRY(remat_json_int(json, "predicted_step_ns", where, 0, INT64_MAX, &out->predicted_step_ns, err));
     REMAT_TRY(remat_json_int(json, "keep_all_step_ns", where, 0, INT64_MAX, &out->keep_all_step_ns, err));
     REMAT_TRY(remat_json_int(json, "lower_bound_ns", where, 0, INT64_MAX, &out->lower_bound_ns, err));
@@ -175,8 +195,6 @@ static enum remat_status read_list(const json_t *object, const char *key, const 
 static enum remat_status read_run(const json_t *object, const char *where, int32_t views_count,
                                   struct remat_instruction *out, struct remat_error *err)
 {
-    out->kind = REMAT_RUN;
-    out->event = -1;
     REMAT_TRY(read_int32(object, "task", where, 0, INT32_MAX, &out->task, err));
     REMAT_TRY(read_int32(object, "option", where, 0, INT32_MAX, &out->option, err));
     REMAT_TRY(read_list(object, "inputs", where, views_count, out->inputs, REMAT_MAX_INPUTS, err));
@@ -184,27 +202,33 @@ static enum remat_status read_run(const json_t *object, const char *where, int32
     return read_int32(object, "scratch", where, -1, (int64_t)views_count - 1, &out->scratch, err);
 }
 
-static enum remat_status read_wait(const json_t *object, const char *where, int32_t at, struct remat_instruction *out,
-                                   struct remat_error *err)
+static enum remat_status read_copy(const json_t *object, const char *where, int32_t views_count,
+                                   struct remat_instruction *out, struct remat_error *err)
 {
-    memset(out->inputs, 0xff, sizeof out->inputs);
-    memset(out->outputs, 0xff, sizeof out->outputs);
-    out->kind = REMAT_WAIT;
-    out->task = out->option = out->scratch = -1;
-    return read_int32(object, "event", where, 0, (int64_t)at - 1, &out->event, err);
+    REMAT_TRY(read_int32(object, "from", where, 0, (int64_t)views_count - 1, &out->inputs[0], err));
+    return read_int32(object, "to", where, 0, (int64_t)views_count - 1, &out->outputs[0], err);
 }
 
 static enum remat_status read_instruction(const json_t *object, const char *where, int32_t at, int32_t views_count,
                                           struct remat_instruction *out, struct remat_error *err)
 {
     const char *kind;
+    memset(out, 0xff, sizeof *out); /* -1: none */
     REMAT_TRY(remat_json_text(object, "kind", where, &kind, err));
-    REMAT_TRY(read_int32(object, "stream", where, 0, INT32_MAX, &out->stream, err));
-    if (strcmp(kind, "run") == 0)
+    for (out->kind = REMAT_RUN; out->kind <= REMAT_WAIT; out->kind++)
+        if (strcmp(kind, kind_texts[out->kind]) == 0)
+            break;
+    switch (out->kind) {
+    case REMAT_RUN:
         return read_run(object, where, views_count, out, err);
-    if (strcmp(kind, "wait") == 0)
-        return read_wait(object, where, at, out, err);
-    return remat_fail(err, REMAT_BAD_DATA, "%s: \"kind\" is \"%.64s\"; it must be \"run\" or \"wait\"", where, kind);
+    case REMAT_STORE:
+    case REMAT_FETCH:
+        return read_copy(object, where, views_count, out, err);
+    case REMAT_WAIT:
+        return read_int32(object, "event", where, 0, (int64_t)at - 1, &out->event, err);
+    }
+    return remat_fail(err, REMAT_BAD_DATA,
+                      "%s: \"kind\" is \"%.64s\"; it must be \"run\", \"store\", \"fetch\" or \"wait\"", where, kind);
 }
 
 static enum remat_status read_buffers(const json_t *json, const char *where, struct remat_plan *out,

@@ -48,53 +48,6 @@ static enum remat_status check_tight(const struct remat_verify *verify)
     return REMAT_OK;
 }
 
-static enum remat_status add_time(const struct remat_verify *verify, const struct remat_task *task, int64_t time_ns,
-                                  int64_t *sum)
-{
-    int64_t times = task->section == REMAT_MICRO ? verify->graph->micro_count : 1, product;
-    if (__builtin_mul_overflow(time_ns, times, &product) || __builtin_add_overflow(*sum, product, sum))
-        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: the times of its tasks add up to more than 2^63 ns");
-    return REMAT_OK;
-}
-
-static enum remat_status compare_times(const struct remat_verify *verify, const char *what, int64_t says, int64_t is)
-{
-    if (says != is)
-        return remat_fail(
-            verify->err, REMAT_BAD_DATA,
-            "plan: says %s takes %lld ns, but the graph's times add up to %lld ns; the plan was made from "
-            "another profile: solve again with this one",
-            what, (long long)says, (long long)is);
-    return REMAT_OK;
-}
-
-static enum remat_status check_times(const struct remat_verify *verify)
-{
-    const struct remat_task_graph *graph = verify->graph;
-    const struct remat_plan *plan = verify->plan;
-    int64_t step = 0, keep_all = 0;
-    int32_t i, k;
-    for (i = 0; i < plan->instructions_count; i++)
-        if (plan->instructions[i].kind == REMAT_RUN) {
-            const struct remat_task *task = &graph->tasks[plan->instructions[i].task];
-            REMAT_TRY(add_time(verify, task, task->options[plan->instructions[i].option].time_ns, &step));
-        }
-    for (i = 0; i < graph->order_count; i++) {
-        const struct remat_task *task = &graph->tasks[graph->order[i]];
-        int64_t fastest = task->options[0].time_ns;
-        for (k = 1; k < task->options_count; k++)
-            fastest = task->options[k].time_ns < fastest ? task->options[k].time_ns : fastest;
-        REMAT_TRY(add_time(verify, task, fastest, &keep_all));
-    }
-    REMAT_TRY(compare_times(verify, "its step", plan->predicted_step_ns, step));
-    REMAT_TRY(compare_times(verify, "keeping everything", plan->keep_all_step_ns, keep_all));
-    if (plan->lower_bound_ns < 0 || plan->lower_bound_ns > step)
-        return remat_fail(verify->err, REMAT_BAD_DATA,
-                          "plan: its lower bound of %lld ns is not between 0 and its step's %lld ns",
-                          (long long)plan->lower_bound_ns, (long long)step);
-    return REMAT_OK;
-}
-
 static enum remat_status check_all(struct remat_verify *verify)
 {
     int64_t buffers = verify->plan->buffers_count;
@@ -107,7 +60,7 @@ static enum remat_status check_all(struct remat_verify *verify)
     REMAT_TRY(remat_verify_layout(verify));
     REMAT_TRY(remat_verify_instructions(verify));
     REMAT_TRY(check_tight(verify));
-    return check_times(verify);
+    return remat_verify_times(verify);
 }
 
 enum remat_status remat_plan_verify(const struct remat_task_graph *graph, const struct remat_plan *plan,

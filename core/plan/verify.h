@@ -15,10 +15,12 @@ struct remat_verify {
     struct remat_error *err;
 };
 
-/* Every buffer is a true range of the arena and no two that share an instruction overlap; arena and live peak are what
- * the plan says. */
+/* Every buffer is a true range of its space and no two of a space that share an instruction overlap; extents and live
+ * peaks are what the plan says, and within its budgets. */
 REMAT_MUST_CHECK enum remat_status remat_verify_layout(const struct remat_verify *verify);
 /* Executes the instructions on names instead of bytes; fills in the uses of buffers. */
 REMAT_MUST_CHECK enum remat_status remat_verify_instructions(struct remat_verify *verify);
+/* The recorded times are what the graph's times and rates add up to. The instructions are right. */
+REMAT_MUST_CHECK enum remat_status remat_verify_times(const struct remat_verify *verify);
 
 #endif

@@ -1,12 +1,14 @@
 /* Abstract execution: instead of bytes, each buffer holds a list of ranges with the value that was written there. */
 #include "core/plan/verify.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct content {
     int64_t offset, bytes; /* inside the buffer */
     int32_t value, next;   /* next: content of the same buffer, or -1 */
+    int32_t arriving;      /* the copy that brings it and was not waited for yet, or -1 */
 };
 
 struct machine {
@@ -17,12 +19,20 @@ struct machine {
     int32_t pool_count, pool_capacity, free_list;
     int32_t next;        /* position in the order of the next first run */
     int32_t finish_seen; /* instruction that began the finish section, or -1 */
+    struct flight *flights;
+    int32_t flights_count, flights_capacity;
 };
 
 /* One operand's bytes. */
 struct operand {
     int32_t buffer; /* -1 = none */
     int64_t offset, bytes;
+};
+
+/* A copy that has been asked for and not waited for: its bytes may be read and written at any moment. */
+struct flight {
+    int32_t at; /* the instruction */
+    struct operand from, to;
 };
 
 struct operands {
@@ -34,32 +44,33 @@ static const struct remat_task *task_at(const struct machine *machine, int32_t a
     return &machine->verify->graph->tasks[machine->verify->plan->instructions[at].task];
 }
 
+/* "task 'NAME'", or what else an instruction is. */
+static const char *text_at(const struct machine *machine, int32_t at, char *text, size_t capacity)
+{
+    static const char *const kinds[] = {"task", "store", "fetch", "wait"};
+    enum remat_instruction_kind kind = machine->verify->plan->instructions[at].kind;
+    if (kind == REMAT_RUN)
+        snprintf(text, capacity, "task '%s'", task_at(machine, at)->name);
+    else
+        snprintf(text, capacity, "%s", kinds[kind]);
+    return text;
+}
+
 /* Starts every message about an instruction with its number and task. */
-#define REFUSE(machine, at, ...)                                                          \
-    (remat_fail((machine)->verify->err, REMAT_BAD_DATA, __VA_ARGS__),                     \
-     remat_error_prefix((machine)->verify->err, "plan: instruction %d (task '%s')", (at), \
-                        task_at((machine), (at))->name),                                  \
+#define REFUSE(machine, at, ...)                                                   \
+    (remat_fail((machine)->verify->err, REMAT_BAD_DATA, __VA_ARGS__),              \
+     remat_error_prefix((machine)->verify->err, "plan: instruction %d (%s)", (at), \
+                        text_at((machine), (at), (char[160]){0}, 160)),            \
      REMAT_BAD_DATA)
 
 static enum remat_status check_header(const struct machine *machine, int32_t at)
 {
     const struct remat_task_graph *graph = machine->verify->graph;
     const struct remat_instruction *instruction = &machine->verify->plan->instructions[at];
-    if (instruction->kind != REMAT_RUN && instruction->kind != REMAT_WAIT)
+    if ((unsigned)instruction->kind > REMAT_WAIT)
         return remat_fail(machine->verify->err, REMAT_BAD_DATA, "plan: instruction %d is of unknown kind %d", at,
                           (int)instruction->kind);
-    if (instruction->stream != 0)
-        return remat_fail(machine->verify->err, REMAT_BAD_DATA,
-                          "plan: instruction %d is on stream %d; only stream 0 can be checked", at,
-                          instruction->stream);
-    if (instruction->kind == REMAT_WAIT) {
-        if (instruction->event < 0 || instruction->event >= at)
-            return remat_fail(machine->verify->err, REMAT_BAD_DATA,
-                              "plan: instruction %d waits for instruction %d, which is not earlier", at,
-                              instruction->event);
-        return REMAT_OK;
-    }
-    if (instruction->task < 0 || instruction->task >= graph->tasks_count)
+    if (instruction->kind == REMAT_RUN && (instruction->task < 0 || instruction->task >= graph->tasks_count))
         return remat_fail(machine->verify->err, REMAT_BAD_DATA,
                           "plan: instruction %d runs task %d, but the graph has %d tasks", at, instruction->task,
                           graph->tasks_count);
@@ -87,13 +98,23 @@ static bool writes_cells(const struct remat_task *task)
     return false;
 }
 
+/* At the end of a section: what is recorded, and repeated, by itself must not leave work behind. */
+static enum remat_status check_landed(const struct machine *machine)
+{
+    if (machine->flights_count > 0)
+        return REFUSE(machine, machine->flights[0].at, "is not waited for in its section");
+    return REMAT_OK;
+}
+
 /* First runs follow the order; other runs must be recomputations. Micro comes before finish. */
 static enum remat_status check_turn(struct machine *machine, int32_t at)
 {
     const struct remat_task_graph *graph = machine->verify->graph;
     const struct remat_task *task = task_at(machine, at);
-    if (task->section == REMAT_FINISH && machine->finish_seen < 0)
+    if (task->section == REMAT_FINISH && machine->finish_seen < 0) {
         machine->finish_seen = at;
+        REMAT_TRY(check_landed(machine));
+    }
     if (task->section == REMAT_MICRO && machine->finish_seen >= 0)
         return REFUSE(machine, at, "is of the micro section but stands after the finish section began at %d",
                       machine->finish_seen);
@@ -124,9 +145,18 @@ static enum remat_status check_cells(struct machine *machine, int32_t at)
     return REMAT_OK;
 }
 
+static void use(struct remat_verify *verify, const struct operand *operand, int32_t at)
+{
+    if (verify->first_use[operand->buffer] < 0)
+        verify->first_use[operand->buffer] = at;
+    verify->last_use[operand->buffer] = at;
+    if (operand->offset + operand->bytes > verify->used_bytes[operand->buffer])
+        verify->used_bytes[operand->buffer] = operand->offset + operand->bytes;
+}
+
 /* Resolves a view to bytes of a live buffer. `what` names the operand for messages. */
 static enum remat_status resolve(struct machine *machine, int32_t at, const char *what, int32_t k, int32_t view_id,
-                                 int32_t value, int64_t bytes, struct operand *out)
+                                 enum remat_space space, int32_t value, int64_t bytes, struct operand *out)
 {
     struct remat_verify *verify = machine->verify;
     const struct remat_plan *plan = verify->plan;
@@ -142,6 +172,9 @@ static enum remat_status resolve(struct machine *machine, int32_t at, const char
         return REFUSE(machine, at, "%s %d is in buffer %d, but the plan has %d buffers", what, k, view->buffer,
                       plan->buffers_count);
     buffer = &plan->buffers[view->buffer];
+    if (buffer->space != space)
+        return REFUSE(machine, at, "%s %d is in buffer %d, which is in %s memory", what, k, view->buffer,
+                      buffer->space == REMAT_HOST ? "host" : "device");
     if (at < buffer->begin || at > buffer->end)
         return REFUSE(machine, at, "%s %d is in buffer %d, which lives only from instruction %d to %d", what, k,
                       view->buffer, buffer->begin, buffer->end);
@@ -152,11 +185,7 @@ static enum remat_status resolve(struct machine *machine, int32_t at, const char
         return REFUSE(machine, at, "%s %d is at address %lld, which is not a multiple of %d", what, k,
                       (long long)(buffer->offset + view->offset), (int)REMAT_ALIGNMENT);
     *out = (struct operand){view->buffer, view->offset, bytes};
-    if (verify->first_use[view->buffer] < 0)
-        verify->first_use[view->buffer] = at;
-    verify->last_use[view->buffer] = at;
-    if (view->offset + bytes > verify->used_bytes[view->buffer])
-        verify->used_bytes[view->buffer] = view->offset + bytes;
+    use(verify, out, at);
     return REMAT_OK;
 }
 
@@ -166,7 +195,7 @@ static enum remat_status check_unused(const struct machine *machine, int32_t at,
     int32_t k;
     for (k = count; k < room; k++)
         if (views[k] != -1)
-            return REFUSE(machine, at, "has view %d as %s %d, but the task has %d", views[k], what, k, count);
+            return REFUSE(machine, at, "has view %d as %s %d, but takes %d", views[k], what, k, count);
     return REMAT_OK;
 }
 
@@ -178,16 +207,16 @@ static enum remat_status resolve_all(struct machine *machine, int32_t at, struct
     int64_t scratch = task->options[instruction->option].scratch_bytes;
     int32_t k;
     for (k = 0; k < task->inputs_count; k++)
-        REMAT_TRY(resolve(machine, at, "input", k, instruction->inputs[k], task->inputs[k],
+        REMAT_TRY(resolve(machine, at, "input", k, instruction->inputs[k], REMAT_DEVICE, task->inputs[k],
                           values[task->inputs[k]].bytes, &out->inputs[k]));
     for (k = 0; k < task->outputs_count; k++)
-        REMAT_TRY(resolve(machine, at, "output", k, instruction->outputs[k], task->outputs[k],
+        REMAT_TRY(resolve(machine, at, "output", k, instruction->outputs[k], REMAT_DEVICE, task->outputs[k],
                           values[task->outputs[k]].bytes, &out->outputs[k]));
     REMAT_TRY(check_unused(machine, at, "input", instruction->inputs, task->inputs_count, REMAT_MAX_INPUTS));
     REMAT_TRY(check_unused(machine, at, "output", instruction->outputs, task->outputs_count, REMAT_MAX_OUTPUTS));
     out->scratch.buffer = -1;
     if (scratch > 0)
-        return resolve(machine, at, "scratch", 0, instruction->scratch, -1, scratch, &out->scratch);
+        return resolve(machine, at, "scratch", 0, instruction->scratch, REMAT_DEVICE, -1, scratch, &out->scratch);
     if (instruction->scratch != -1)
         return REFUSE(machine, at, "has view %d as scratch, but its option needs none", instruction->scratch);
     return REMAT_OK;
@@ -199,22 +228,38 @@ static bool overlaps(const struct operand *a, const struct operand *b)
            b->offset < a->offset + a->bytes;
 }
 
-static enum remat_status check_read(const struct machine *machine, int32_t at, int32_t k, const struct operand *input)
+/* The content of exactly these bytes, or -1; *other: a value that lies there instead, or -1. */
+static int32_t find_content(const struct machine *machine, const struct operand *at, int32_t value, int32_t *other)
 {
-    int32_t value = task_at(machine, at)->inputs[k], found = -1, c;
+    int32_t c;
+    *other = -1;
+    for (c = machine->contents[at->buffer]; c >= 0; c = machine->pool[c].next) {
+        const struct content *content = &machine->pool[c];
+        struct operand held = {at->buffer, content->offset, content->bytes};
+        if (content->value == value && content->offset == at->offset && content->bytes == at->bytes)
+            return c;
+        if (overlaps(&held, at))
+            *other = content->value;
+    }
+    return -1;
+}
+
+static enum remat_status check_read(const struct machine *machine, int32_t at, int32_t k, int32_t value,
+                                    const struct operand *input)
+{
+    const struct remat_value *values = machine->verify->graph->values;
+    int32_t other, c;
     if (input->bytes == 0)
         return REMAT_OK;
-    for (c = machine->contents[input->buffer]; c >= 0; c = machine->pool[c].next) {
-        const struct content *content = &machine->pool[c];
-        struct operand held = {input->buffer, content->offset, content->bytes};
-        if (content->value == value && content->offset == input->offset && content->bytes == input->bytes)
-            return REMAT_OK;
-        if (overlaps(&held, input))
-            found = content->value;
-    }
-    return REFUSE(machine, at, "reads value '%s' (input %d) from buffer %d, which holds %s%s%s there",
-                  machine->verify->graph->values[value].name, k, input->buffer, found >= 0 ? "'" : "",
-                  found >= 0 ? machine->verify->graph->values[found].name : "nothing", found >= 0 ? "'" : "");
+    c = find_content(machine, input, value, &other);
+    if (c < 0)
+        return REFUSE(machine, at, "reads value '%s' (input %d) from buffer %d, which holds %s%s%s there",
+                      values[value].name, k, input->buffer, other >= 0 ? "'" : "",
+                      other >= 0 ? values[other].name : "nothing", other >= 0 ? "'" : "");
+    if (machine->pool[c].arriving >= 0)
+        return REFUSE(machine, at, "reads value '%s' (input %d) before the wait for its copy by instruction %d",
+                      values[value].name, k, machine->pool[c].arriving);
+    return REMAT_OK;
 }
 
 static bool permitted(const struct remat_task *task, int32_t output, int32_t input)
@@ -252,12 +297,26 @@ static enum remat_status check_output(const struct machine *machine, int32_t at,
     return REMAT_OK;
 }
 
+/* What a copy may still read or write is not to be written by others. */
+static enum remat_status check_flights(const struct machine *machine, int32_t at, const struct operand *written)
+{
+    int32_t i;
+    for (i = 0; i < machine->flights_count; i++)
+        if (overlaps(written, &machine->flights[i].from) || overlaps(written, &machine->flights[i].to))
+            return REFUSE(machine, at, "writes over bytes that instruction %d copies, before the wait for it",
+                          machine->flights[i].at);
+    return REMAT_OK;
+}
+
 static enum remat_status check_writes(const struct machine *machine, int32_t at, const struct operands *operands)
 {
     const struct remat_task *task = task_at(machine, at);
     int32_t k;
-    for (k = 0; k < task->outputs_count; k++)
+    for (k = 0; k < task->outputs_count; k++) {
         REMAT_TRY(check_output(machine, at, operands, k));
+        REMAT_TRY(check_flights(machine, at, &operands->outputs[k]));
+    }
+    REMAT_TRY(check_flights(machine, at, &operands->scratch));
     for (k = 0; k < task->inputs_count; k++)
         if (overlaps(&operands->inputs[k], &operands->scratch))
             return REFUSE(machine, at, "has its scratch memory over input %d", k);
@@ -284,41 +343,114 @@ static void destroy(struct machine *machine, const struct operand *range)
     }
 }
 
-static enum remat_status store(struct machine *machine, const struct operand *range, int32_t value)
+static enum remat_status hold(struct machine *machine, const struct operand *range, int32_t value, int32_t arriving)
 {
     int32_t c = machine->free_list;
+    destroy(machine, range);
     if (c >= 0) {
         machine->free_list = machine->pool[c].next;
     } else {
         REMAT_TRY(REMAT_GROW(machine->pool, machine->pool_capacity, machine->pool_count + 1, machine->verify->err));
         c = machine->pool_count++;
     }
-    machine->pool[c] = (struct content){range->offset, range->bytes, value, machine->contents[range->buffer]};
+    machine->pool[c] = (struct content){range->offset, range->bytes, value, machine->contents[range->buffer], arriving};
     machine->contents[range->buffer] = c;
     return REMAT_OK;
 }
 
-static enum remat_status execute(struct machine *machine, int32_t at)
+static enum remat_status execute_run(struct machine *machine, int32_t at)
 {
     struct operands operands;
-    const struct remat_task *task;
+    const struct remat_task *task = task_at(machine, at);
     int32_t k;
     memset(&operands, 0, sizeof operands);
-    REMAT_TRY(check_header(machine, at));
-    if (machine->verify->plan->instructions[at].kind == REMAT_WAIT)
-        return REMAT_OK;
-    task = task_at(machine, at);
     REMAT_TRY(check_option(machine, at));
     REMAT_TRY(check_turn(machine, at));
     REMAT_TRY(check_cells(machine, at));
     REMAT_TRY(resolve_all(machine, at, &operands));
     for (k = 0; k < task->inputs_count; k++)
-        REMAT_TRY(check_read(machine, at, k, &operands.inputs[k]));
+        REMAT_TRY(check_read(machine, at, k, task->inputs[k], &operands.inputs[k]));
     REMAT_TRY(check_writes(machine, at, &operands));
     destroy(machine, &operands.scratch);
-    for (k = 0; k < task->outputs_count; k++) {
-        destroy(machine, &operands.outputs[k]);
-        REMAT_TRY(store(machine, &operands.outputs[k], task->outputs[k]));
+    for (k = 0; k < task->outputs_count; k++)
+        REMAT_TRY(hold(machine, &operands.outputs[k], task->outputs[k], -1));
+    return REMAT_OK;
+}
+
+/* The value of a copy: that of the view that it reads. */
+static enum remat_status check_copy(const struct machine *machine, int32_t at, int32_t *value)
+{
+    const struct remat_plan *plan = machine->verify->plan;
+    const struct remat_task_graph *graph = machine->verify->graph;
+    const struct remat_instruction *copy = &plan->instructions[at];
+    if (graph->to_host_bytes_per_s == 0 || graph->to_device_bytes_per_s == 0)
+        return REFUSE(machine, at, "is a copy, but the graph does not say how fast copies are");
+    REMAT_TRY(check_unused(machine, at, "input", copy->inputs, 1, REMAT_MAX_INPUTS));
+    REMAT_TRY(check_unused(machine, at, "output", copy->outputs, 1, REMAT_MAX_OUTPUTS));
+    REMAT_TRY(check_unused(machine, at, "scratch", &copy->scratch, 0, 1));
+    if (copy->inputs[0] < 0 || copy->inputs[0] >= plan->views_count)
+        return REFUSE(machine, at, "input 0 is view %d, but the plan has %d views", copy->inputs[0], plan->views_count);
+    *value = plan->views[copy->inputs[0]].value;
+    if (*value < 0 || *value >= graph->values_count)
+        return REFUSE(machine, at, "copies view %d, which is of no value", copy->inputs[0]);
+    return REMAT_OK;
+}
+
+/* From here to the wait the copy reads and writes its bytes. */
+static enum remat_status execute_copy(struct machine *machine, int32_t at)
+{
+    const struct remat_instruction *copy = &machine->verify->plan->instructions[at];
+    enum remat_space from = copy->kind == REMAT_STORE ? REMAT_DEVICE : REMAT_HOST;
+    enum remat_space to = copy->kind == REMAT_STORE ? REMAT_HOST : REMAT_DEVICE;
+    struct flight flight = {.at = at};
+    int64_t bytes;
+    int32_t value;
+    REMAT_TRY(check_copy(machine, at, &value));
+    bytes = machine->verify->graph->values[value].bytes;
+    REMAT_TRY(resolve(machine, at, "input", 0, copy->inputs[0], from, value, bytes, &flight.from));
+    REMAT_TRY(resolve(machine, at, "output", 0, copy->outputs[0], to, value, bytes, &flight.to));
+    REMAT_TRY(check_read(machine, at, 0, value, &flight.from));
+    REMAT_TRY(check_flights(machine, at, &flight.to));
+    REMAT_TRY(
+        REMAT_GROW(machine->flights, machine->flights_capacity, machine->flights_count + 1, machine->verify->err));
+    machine->flights[machine->flights_count++] = flight;
+    return hold(machine, &flight.to, value, at);
+}
+
+static enum remat_status execute_wait(struct machine *machine, int32_t at)
+{
+    const struct remat_instruction *wait = &machine->verify->plan->instructions[at];
+    struct flight landed;
+    int32_t i = 0, c;
+    REMAT_TRY(check_unused(machine, at, "input", wait->inputs, 0, REMAT_MAX_INPUTS));
+    REMAT_TRY(check_unused(machine, at, "output", wait->outputs, 0, REMAT_MAX_OUTPUTS));
+    REMAT_TRY(check_unused(machine, at, "scratch", &wait->scratch, 0, 1));
+    while (i < machine->flights_count && machine->flights[i].at != wait->event)
+        i++;
+    if (i == machine->flights_count)
+        return REFUSE(machine, at, "waits for instruction %d, which is no earlier copy, or was waited for",
+                      wait->event);
+    landed = machine->flights[i];
+    machine->flights[i] = machine->flights[--machine->flights_count];
+    use(machine->verify, &landed.from, at);
+    use(machine->verify, &landed.to, at);
+    for (c = machine->contents[landed.to.buffer]; c >= 0; c = machine->pool[c].next)
+        if (machine->pool[c].arriving == landed.at)
+            machine->pool[c].arriving = -1;
+    return REMAT_OK;
+}
+
+static enum remat_status execute(struct machine *machine, int32_t at)
+{
+    REMAT_TRY(check_header(machine, at));
+    switch (machine->verify->plan->instructions[at].kind) {
+    case REMAT_RUN:
+        return execute_run(machine, at);
+    case REMAT_STORE:
+    case REMAT_FETCH:
+        return execute_copy(machine, at);
+    case REMAT_WAIT:
+        return execute_wait(machine, at);
     }
     return REMAT_OK;
 }
@@ -333,6 +465,7 @@ static enum remat_status execute_all(struct machine *machine)
     memset(machine->contents, 0xff, (size_t)plan->buffers_count * sizeof *machine->contents);
     for (at = 0; at < plan->instructions_count; at++)
         REMAT_TRY(execute(machine, at));
+    REMAT_TRY(check_landed(machine));
     if (machine->next < graph->order_count)
         return remat_fail(machine->verify->err, REMAT_BAD_DATA, "plan: task '%s' of the order never runs",
                           graph->tasks[graph->order[machine->next]].name);
@@ -351,5 +484,6 @@ enum remat_status remat_verify_instructions(struct remat_verify *verify)
     free(machine.version);
     free(machine.contents);
     free(machine.pool);
+    free(machine.flights);
     return status;
 }

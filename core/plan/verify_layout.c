@@ -3,51 +3,67 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the plan says of one space. */
+struct claim {
+    enum remat_space space;
+    const char *what, *its;
+    int64_t base, extent, budget, live_peak;
+};
+
 struct sweep {
     const struct remat_verify *verify;
+    const struct claim *claim;
     int32_t *by_begin; /* buffers, those that begin first, first */
     int32_t *active;   /* buffers live now, by offset */
     int32_t active_count;
     int64_t live_bytes, peak_bytes, peak_claimed; /* peak_claimed: at the plan's peak instruction */
 };
 
-static enum remat_status check_buffer(const struct remat_verify *verify, int32_t b)
+static enum remat_status check_life(const struct remat_verify *verify, int32_t b)
 {
     const struct remat_plan *plan = verify->plan;
     const struct remat_buffer *buffer = &plan->buffers[b];
-    int64_t top;
-    if (buffer->space != REMAT_DEVICE)
+    if (buffer->space != REMAT_DEVICE && buffer->space != REMAT_HOST)
         return remat_fail(verify->err, REMAT_BAD_DATA,
-                          "plan: buffer %d is in space %d, only device memory (%d) is known", b, (int)buffer->space,
-                          (int)REMAT_DEVICE);
+                          "plan: buffer %d is in space %d, which is neither the device (%d) nor the host (%d)", b,
+                          (int)buffer->space, (int)REMAT_DEVICE, (int)REMAT_HOST);
     if (buffer->begin < 0 || buffer->end < buffer->begin || buffer->end >= plan->instructions_count)
         return remat_fail(verify->err, REMAT_BAD_DATA, "plan: buffer %d lives over instructions %d to %d of %d", b,
                           buffer->begin, buffer->end, plan->instructions_count);
-    if (buffer->bytes < 0 || buffer->offset < verify->graph->staging_bytes ||
-        __builtin_add_overflow(buffer->offset, buffer->bytes, &top) || top > plan->arena_bytes)
-        return remat_fail(verify->err, REMAT_BAD_DATA,
-                          "plan: buffer %d takes bytes %lld + %lld, outside the arena's %lld to %lld", b,
-                          (long long)buffer->offset, (long long)buffer->bytes, (long long)verify->graph->staging_bytes,
-                          (long long)plan->arena_bytes);
     return REMAT_OK;
 }
 
-static enum remat_status check_extent(const struct remat_verify *verify)
+static enum remat_status check_range(const struct remat_verify *verify, const struct claim *claim, int32_t b)
 {
-    int64_t extent = verify->graph->staging_bytes;
+    const struct remat_buffer *buffer = &verify->plan->buffers[b];
+    int64_t top;
+    if (buffer->bytes < 0 || buffer->offset < claim->base ||
+        __builtin_add_overflow(buffer->offset, buffer->bytes, &top) || top > claim->extent)
+        return remat_fail(verify->err, REMAT_BAD_DATA,
+                          "plan: buffer %d takes bytes %lld + %lld, outside %s %lld to %lld", b,
+                          (long long)buffer->offset, (long long)buffer->bytes, claim->its, (long long)claim->base,
+                          (long long)claim->extent);
+    return REMAT_OK;
+}
+
+static enum remat_status check_extent(const struct remat_verify *verify, const struct claim *claim)
+{
+    int64_t extent = claim->base;
     int32_t b;
     for (b = 0; b < verify->plan->buffers_count; b++) {
         const struct remat_buffer *buffer = &verify->plan->buffers[b];
-        REMAT_TRY(check_buffer(verify, b));
+        if (buffer->space != claim->space)
+            continue;
+        REMAT_TRY(check_range(verify, claim, b));
         if (buffer->offset + buffer->bytes > extent)
             extent = buffer->offset + buffer->bytes;
     }
-    if (extent != verify->plan->arena_bytes)
-        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: says an arena of %lld bytes, but its buffers reach %lld",
-                          (long long)verify->plan->arena_bytes, (long long)extent);
-    if (verify->plan->arena_bytes > verify->plan->budget_bytes)
-        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: its arena of %lld bytes exceeds its budget of %lld",
-                          (long long)verify->plan->arena_bytes, (long long)verify->plan->budget_bytes);
+    if (extent != claim->extent)
+        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: says %s of %lld bytes, but its buffers reach %lld",
+                          claim->what, (long long)claim->extent, (long long)extent);
+    if (claim->extent > claim->budget)
+        return remat_fail(verify->err, REMAT_BAD_DATA, "plan: %s of %lld bytes exceeds its budget of %lld", claim->what,
+                          (long long)claim->extent, (long long)claim->budget);
     return REMAT_OK;
 }
 
@@ -97,7 +113,7 @@ static enum remat_status activate(struct sweep *sweep, int32_t b, int32_t instru
     return REMAT_OK;
 }
 
-/* Counting sort by begin. */
+/* Counting sort by begin, of all spaces. */
 static enum remat_status sort_by_begin(struct sweep *sweep)
 {
     const struct remat_plan *plan = sweep->verify->plan;
@@ -120,11 +136,12 @@ static enum remat_status sweep_instructions(struct sweep *sweep)
     REMAT_TRY(REMAT_ALLOC(sweep->by_begin, plan->buffers_count, sweep->verify->err));
     REMAT_TRY(REMAT_ALLOC(sweep->active, plan->buffers_count, sweep->verify->err));
     REMAT_TRY(sort_by_begin(sweep));
-    sweep->live_bytes = sweep->peak_bytes = sweep->verify->graph->staging_bytes;
+    sweep->live_bytes = sweep->peak_bytes = sweep->claim->base;
     for (instruction = 0; instruction < plan->instructions_count; instruction++) {
         drop_ended(sweep, instruction);
-        while (next < plan->buffers_count && plan->buffers[sweep->by_begin[next]].begin == instruction)
-            REMAT_TRY(activate(sweep, sweep->by_begin[next++], instruction));
+        for (; next < plan->buffers_count && plan->buffers[sweep->by_begin[next]].begin == instruction; next++)
+            if (plan->buffers[sweep->by_begin[next]].space == sweep->claim->space)
+                REMAT_TRY(activate(sweep, sweep->by_begin[next], instruction));
         if (sweep->live_bytes > sweep->peak_bytes)
             sweep->peak_bytes = sweep->live_bytes;
         if (instruction == plan->peak_instruction)
@@ -136,11 +153,11 @@ static enum remat_status sweep_instructions(struct sweep *sweep)
 static enum remat_status check_peak(const struct sweep *sweep)
 {
     const struct remat_plan *plan = sweep->verify->plan;
-    if (sweep->peak_bytes != plan->live_peak_bytes)
+    if (sweep->peak_bytes != sweep->claim->live_peak)
         return remat_fail(sweep->verify->err, REMAT_BAD_DATA,
-                          "plan: says a live peak of %lld bytes, but its buffers add up to %lld",
-                          (long long)plan->live_peak_bytes, (long long)sweep->peak_bytes);
-    if (sweep->peak_claimed != sweep->peak_bytes)
+                          "plan: says a live peak of %lld bytes in %s, but its buffers add up to %lld",
+                          (long long)sweep->claim->live_peak, sweep->claim->what, (long long)sweep->peak_bytes);
+    if (sweep->claim->space == REMAT_DEVICE && sweep->peak_claimed != sweep->peak_bytes)
         return remat_fail(
             sweep->verify->err, REMAT_BAD_DATA,
             "plan: says that instruction %d has the live peak, but %lld bytes are live there and the peak "
@@ -149,15 +166,30 @@ static enum remat_status check_peak(const struct sweep *sweep)
     return REMAT_OK;
 }
 
-enum remat_status remat_verify_layout(const struct remat_verify *verify)
+static enum remat_status check_space(const struct remat_verify *verify, const struct claim *claim)
 {
-    struct sweep sweep = {.verify = verify, .peak_claimed = -1};
+    struct sweep sweep = {.verify = verify, .claim = claim, .peak_claimed = -1};
     enum remat_status status;
-    REMAT_TRY(check_extent(verify));
+    REMAT_TRY(check_extent(verify, claim));
     status = sweep_instructions(&sweep);
     if (status == REMAT_OK)
         status = check_peak(&sweep);
     free(sweep.by_begin);
     free(sweep.active);
     return status;
+}
+
+enum remat_status remat_verify_layout(const struct remat_verify *verify)
+{
+    const struct remat_plan *plan = verify->plan;
+    const struct claim device = {
+        REMAT_DEVICE,      "an arena",         "the arena's",        verify->graph->staging_bytes,
+        plan->arena_bytes, plan->budget_bytes, plan->live_peak_bytes};
+    const struct claim host = {REMAT_HOST,       "host memory",           "host memory's",           0,
+                               plan->host_bytes, plan->host_budget_bytes, plan->host_live_peak_bytes};
+    int32_t b;
+    for (b = 0; b < plan->buffers_count; b++)
+        REMAT_TRY(check_life(verify, b));
+    REMAT_TRY(check_space(verify, &device));
+    return check_space(verify, &host);
 }

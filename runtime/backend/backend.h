@@ -5,7 +5,8 @@
  * Its scratch is given by the caller: exactly the bytes that the option asked for. All operands, the step record too,
  * lie in memory that the device's `memory_open` gave.
  *
- * A device does its work (kernels, copies, fills) in the order in which it was asked for. Calls may return before the
+ * A device does its work (kernels, copies, fills) in the order in which it was asked for; what is beside it says so
+ * below. Calls may return before the
  * work is done: download, synchronise and marks_elapsed wait for it. */
 #ifndef REMAT_RUNTIME_BACKEND_BACKEND_H
 #define REMAT_RUNTIME_BACKEND_BACKEND_H
@@ -17,6 +18,10 @@
 struct remat_kernel;
 struct remat_marks;     /* points in the order of a device's work */
 struct remat_recording; /* work noted once, to be repeated with one call */
+struct remat_copies;    /* copies beside a device's work */
+
+/* Copies to the host have one order, copies to the device another. */
+enum remat_lane { REMAT_TO_HOST, REMAT_TO_DEVICE, REMAT_LANE_COUNT };
 
 struct remat_device_config {
     int32_t threads;   /* 0 = all cores */
@@ -76,7 +81,7 @@ struct remat_device_ops {
     /* As remat_memory_open (memory.h): exactly the bytes, zeroed; closed by remat_memory_close. */
     enum remat_status (*memory_open)(struct remat_device *device, int64_t bytes, const char *purpose,
                                      struct remat_memory *out, struct remat_error *err);
-    /* Host memory that uploads are fastest from. */
+    /* Host memory that is copied from and to fastest. */
     enum remat_status (*pinned_open)(struct remat_device *device, int64_t bytes, const char *purpose,
                                      struct remat_memory *out, struct remat_error *err);
     int64_t (*available_bytes)(struct remat_device *device); /* -1 if unknown */
@@ -93,6 +98,16 @@ struct remat_device_ops {
     enum remat_status (*upload_arrived)(struct remat_device *device, int32_t place, struct remat_error *err);
     enum remat_status (*upload_used)(struct remat_device *device, int32_t place, struct remat_error *err);
     enum remat_status (*upload_done)(struct remat_device *device, int32_t place, struct remat_error *err);
+    /* Copies 0 .. count - 1 between device memory and pinned memory, beside the device's other work; each may be asked
+     * for again once it was awaited. copy_beside: begins when all work that was asked for so far is done, and the
+     * earlier copies of the lane; returns at once. copy_await: work asked for from here on comes after that copy. Both
+     * may be recorded; a recording awaits all its copies. Closing waits for those under way. */
+    enum remat_status (*copies_open)(struct remat_device *device, int32_t count, struct remat_copies **out,
+                                     struct remat_error *err);
+    void (*copies_close)(struct remat_copies *copies);
+    enum remat_status (*copy_beside)(struct remat_copies *copies, enum remat_lane lane, int32_t index, void *to,
+                                     const void *from, int64_t bytes, struct remat_error *err);
+    enum remat_status (*copy_await)(struct remat_copies *copies, int32_t index, struct remat_error *err);
     /* Device to host; when it returns, `to` is complete. */
     enum remat_status (*download)(struct remat_device *device, void *to, const void *from, int64_t bytes,
                                   struct remat_error *err);
@@ -109,8 +124,8 @@ struct remat_device_ops {
     /* The time from one mark to a later one. */
     enum remat_status (*marks_elapsed)(struct remat_marks *marks, int32_t from, int32_t to, int64_t *time_ns,
                                        struct remat_error *err);
-    /* Between begin and end kernel runs are noted, not done; replay does them with the addresses that they were noted
-     * with. All NULL where a call costs nothing. */
+    /* Between begin and end kernel runs and copies beside them are noted, not done; replay does them with the addresses
+     * that they were noted with. All NULL where a call costs nothing. */
     enum remat_status (*record_begin)(struct remat_device *device, struct remat_error *err);
     enum remat_status (*record_end)(struct remat_device *device, struct remat_recording **out, struct remat_error *err);
     enum remat_status (*replay)(struct remat_recording *recording, struct remat_error *err);

@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/base/memory.h"
 #include "runtime/backend/backend.h"
+#include "runtime/backend/host_copies.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,10 @@ const struct remat_device_ops remat_host_ops = {
     .available_bytes = available_bytes,
     .memory_used = memory_used,
     .upload = transfer,
+    .copies_open = remat_host_copies_open,
+    .copies_close = remat_host_copies_close,
+    .copy_beside = remat_host_copy_beside,
+    .copy_await = remat_host_copy_await,
     .download = transfer,
     .copy = copy,
     .fill = fill,

@@ -70,7 +70,7 @@ static enum remat_status bind_cell(const struct remat_task_graph *graph, const s
     const struct remat_state_cell *found;
     *staging = remat_staging_offset(graph, cell);
     if (*staging >= 0) {
-        *address = memory->arena + *staging;
+        *address = memory->spaces[REMAT_DEVICE] + *staging;
         return REMAT_OK;
     }
     found = remat_state_find(memory->state, wanted->name);
@@ -87,13 +87,13 @@ static enum remat_status bind_cell(const struct remat_task_graph *graph, const s
     return REMAT_OK;
 }
 
-static void *view_address(const struct remat_plan *plan, int32_t view, unsigned char *arena)
+static void *view_address(const struct remat_plan *plan, int32_t view, const struct remat_call_memory *memory)
 {
-    const struct remat_view *v;
+    const struct remat_buffer *buffer;
     if (view < 0)
         return NULL;
-    v = &plan->views[view];
-    return arena + plan->buffers[v->buffer].offset + v->offset;
+    buffer = &plan->buffers[plan->views[view].buffer];
+    return memory->spaces[buffer->space] + buffer->offset + plan->views[view].offset;
 }
 
 static int64_t operand_bytes(const struct remat_tensor *tensor)
@@ -102,17 +102,18 @@ static int64_t operand_bytes(const struct remat_tensor *tensor)
 }
 
 static void bind_operands(const struct remat_plan *plan, const struct remat_instruction *instruction,
-                          const struct remat_kernel_spec *spec, unsigned char *arena, struct remat_call *call)
+                          const struct remat_kernel_spec *spec, const struct remat_call_memory *memory,
+                          struct remat_call *call)
 {
     for (int32_t k = 0; k < spec->inputs_count; k++) {
-        call->args.inputs[k] = view_address(plan, instruction->inputs[k], arena);
+        call->args.inputs[k] = view_address(plan, instruction->inputs[k], memory);
         call->input_bytes[k] = operand_bytes(&spec->inputs[k]);
     }
     for (int32_t k = 0; k < spec->outputs_count; k++) {
-        call->args.outputs[k] = view_address(plan, instruction->outputs[k], arena);
+        call->args.outputs[k] = view_address(plan, instruction->outputs[k], memory);
         call->output_bytes[k] = operand_bytes(&spec->outputs[k]);
     }
-    call->args.scratch = view_address(plan, instruction->scratch, arena);
+    call->args.scratch = view_address(plan, instruction->scratch, memory);
 }
 
 static enum remat_status bind_scratch(const struct remat_kernel_set *set, struct remat_call *call,
@@ -134,7 +135,7 @@ static enum remat_status bind_call(const struct remat_task_graph *graph, const s
     struct remat_kernel_spec spec = remat_task_spec(graph, task);
     call->task = task;
     call->args.record = memory->record;
-    bind_operands(plan, instruction, &spec, memory->arena, call);
+    bind_operands(plan, instruction, &spec, memory, call);
     for (int32_t k = 0; k < task->cells_count; k++) {
         REMAT_TRY(bind_cell(graph, memory, task->cells[k].cell, &call->staging[k], &call->args.cells[k], err));
         call->cell_bytes[k] = operand_bytes(&spec.cells[k]);
@@ -143,12 +144,37 @@ static enum remat_status bind_call(const struct remat_task_graph *graph, const s
     return bind_scratch(set, call, err);
 }
 
+int32_t remat_count_copies(const struct remat_plan *plan)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < plan->instructions_count; i++)
+        count += plan->instructions[i].kind == REMAT_STORE || plan->instructions[i].kind == REMAT_FETCH;
+    return count;
+}
+
+static void bind_copy(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                      const struct remat_call_memory *memory, const struct remat_instruction *instruction,
+                      int32_t index, struct remat_call_copy *out)
+{
+    bool stores = instruction->kind == REMAT_STORE;
+    out->device = view_address(plan, stores ? instruction->inputs[0] : instruction->outputs[0], memory);
+    out->host = view_address(plan, stores ? instruction->outputs[0] : instruction->inputs[0], memory);
+    out->bytes = operand_bytes(&graph->values[plan->views[instruction->inputs[0]].value].tensor);
+    out->index = index;
+}
+
 enum remat_status remat_calls_bind(const struct remat_task_graph *graph, const struct remat_plan *plan,
                                    const struct remat_call_memory *memory, struct remat_kernel_set *set,
                                    struct remat_call *calls, struct remat_error *err)
 {
-    for (int32_t i = 0; i < plan->instructions_count; i++)
-        if (plan->instructions[i].kind == REMAT_RUN)
+    for (int32_t i = 0, copies = 0; i < plan->instructions_count; i++) {
+        const struct remat_instruction *instruction = &plan->instructions[i];
+        if (instruction->kind == REMAT_RUN)
             REMAT_TRY(bind_call(graph, plan, memory, i, set, &calls[i], err));
+        else if (instruction->kind == REMAT_WAIT)
+            calls[i].copy = calls[instruction->event].copy;
+        else
+            bind_copy(graph, plan, memory, instruction, copies++, &calls[i].copy);
+    }
     return REMAT_OK;
 }

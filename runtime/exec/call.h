@@ -6,12 +6,21 @@
 #include "runtime/backend/backend.h"
 #include "runtime/exec/state.h"
 
-/* One run instruction with its addresses. `staging[k]` is the offset of cell k in a staging slot, or -1: its address
- * changes from slot to slot, all others stay. Sizes come from the kernel's spec and from the kernel, not from the plan.
+/* A store or a fetch, with its addresses, its number among the plan's copies, and the tensor's own bytes. */
+struct remat_call_copy {
+    void *device, *host;
+    int64_t bytes;
+    int32_t index;
+};
+
+/* One instruction with its addresses. Of a wait `copy` is what it waits for. `staging[k]` is the offset of cell k in a
+ * staging slot, or -1: its address changes from slot to slot, all others stay. Sizes come from the kernel's spec and
+ * from the kernel, not from the plan.
  */
 struct remat_call {
-    const struct remat_task *task; /* NULL for a wait */
-    struct remat_kernel *kernel;   /* borrows from the kernel set */
+    const struct remat_task *task; /* NULL: a copy or a wait */
+    struct remat_call_copy copy;
+    struct remat_kernel *kernel; /* borrows from the kernel set */
     struct remat_kernel_args args;
     int64_t staging[REMAT_MAX_CELLS];
     int64_t input_bytes[REMAT_MAX_INPUTS], output_bytes[REMAT_MAX_OUTPUTS], cell_bytes[REMAT_MAX_CELLS], scratch_bytes;
@@ -40,10 +49,13 @@ void remat_kernel_set_free(struct remat_kernel_set *set);
 
 /* Where calls find their memory. */
 struct remat_call_memory {
-    unsigned char *arena;
+    unsigned char *spaces[REMAT_SPACE_COUNT]; /* the arena, and what the plan has on the host */
     struct remat_state *state;
     const struct remat_step_record *record;
 };
+
+/* How many stores and fetches a plan has. */
+int32_t remat_count_copies(const struct remat_plan *plan);
 
 /* Fills in calls[0 .. instructions_count) of `plan`. */
 REMAT_MUST_CHECK enum remat_status remat_calls_bind(const struct remat_task_graph *graph, const struct remat_plan *plan,

@@ -21,9 +21,11 @@ struct remat_exec {
     unsigned char *arena;
     struct remat_exec_options options;
     struct remat_kernel_set kernels;
-    struct remat_call *calls; /* one an instruction */
-    int64_t *times_ns;        /* one an instruction */
-    struct remat_tracker *tracker;
+    struct remat_call *calls;                          /* one an instruction */
+    int64_t *times_ns;                                 /* one an instruction */
+    struct remat_tracker *trackers[REMAT_SPACE_COUNT]; /* both or none */
+    struct remat_memory host;                          /* of offloaded values */
+    struct remat_copies *copies;
     struct remat_memory record;  /* a struct remat_step_record, where kernels read it */
     struct remat_memory staging; /* the loader's side of both slots, unless the arena is the host's own memory */
     struct remat_marks *step_marks, *instruction_marks; /* the latter two an instruction */
@@ -46,11 +48,6 @@ static enum remat_status check_plan(const struct remat_task_graph *graph, const 
     if (arena->bytes < plan->arena_bytes)
         return remat_fail(err, REMAT_INTERNAL, "the plan needs an arena of %lld bytes, this one has %lld",
                           (long long)plan->arena_bytes, (long long)arena->bytes);
-    for (int32_t i = 0; i < plan->buffers_count; i++)
-        if (plan->buffers[i].space != REMAT_DEVICE)
-            return remat_fail(err, REMAT_UNAVAILABLE,
-                              "buffer %d of the plan lies outside the device's memory, which this executor does not do",
-                              i);
     return REMAT_OK;
 }
 
@@ -64,11 +61,24 @@ static int64_t staging_bytes(const struct remat_task_graph *graph)
     return 2 * slot;
 }
 
-static enum remat_status create_tracker(struct remat_exec *exec, struct remat_error *err)
+static enum remat_status create_trackers(struct remat_exec *exec, struct remat_error *err)
 {
     int64_t per_instruction = REMAT_MAX_INPUTS + REMAT_MAX_OUTPUTS + REMAT_MAX_CELLS + 1;
-    return remat_tracker_create(exec->plan->instructions_count * per_instruction, exec->plan->instructions_count,
-                                exec->arena, staging_bytes(exec->graph), &exec->tracker, err);
+    int32_t count = exec->plan->instructions_count;
+    REMAT_TRY(remat_tracker_create(count * per_instruction, count, exec->arena, staging_bytes(exec->graph),
+                                   &exec->trackers[REMAT_DEVICE], err));
+    /* a record at each copy and at the wait for it */
+    return remat_tracker_create(2 * (int64_t)remat_count_copies(exec->plan), count, exec->host.base, 0,
+                                &exec->trackers[REMAT_HOST], err);
+}
+
+static enum remat_status open_copies(struct remat_exec *exec, struct remat_error *err)
+{
+    int32_t count = remat_count_copies(exec->plan);
+    if (count == 0)
+        return REMAT_OK;
+    REMAT_TRY(exec->ops->pinned_open(exec->device, exec->plan->host_bytes, "offloaded values", &exec->host, err));
+    return exec->ops->copies_open(exec->device, count, &exec->copies, err);
 }
 
 /* What an executor has beside the arena: the record, marks, and the host's side of the staging slots. */
@@ -108,12 +118,13 @@ enum remat_status remat_exec_create(const struct remat_backend *backend, struct 
     exec->kernels.backend = backend;
     exec->kernels.device = device;
     REMAT_TRY_GOTO(open_memory(exec, err), fail);
-    memory = (struct remat_call_memory){arena->base, state, (const void *)exec->record.base};
+    REMAT_TRY_GOTO(open_copies(exec, err), fail);
+    memory = (struct remat_call_memory){{arena->base, exec->host.base}, state, (const void *)exec->record.base};
     REMAT_TRY_GOTO(REMAT_ALLOC(exec->calls, plan->instructions_count, err), fail);
     REMAT_TRY_GOTO(REMAT_ALLOC(exec->times_ns, plan->instructions_count, err), fail);
     REMAT_TRY_GOTO(remat_calls_bind(graph, plan, &memory, &exec->kernels, exec->calls, err), fail);
     if (options->track)
-        REMAT_TRY_GOTO(create_tracker(exec, err), fail);
+        REMAT_TRY_GOTO(create_trackers(exec, err), fail);
     *out = exec;
     return REMAT_OK;
 fail:
@@ -129,6 +140,10 @@ void remat_exec_destroy(struct remat_exec *exec)
     for (int32_t slot = 0; slot < 2; slot++) /* a batch still on its way reads the slot's memory */
         if (exec->staged[slot] && exec->ops->upload_done(exec->device, slot, &ignored) != REMAT_OK)
             exec->staged[slot] = false;
+    if (exec->copies) {
+        (void)exec->ops->synchronise(exec->device, &ignored); /* replays copy, too */
+        exec->ops->copies_close(exec->copies);
+    }
     for (int32_t i = 0; i < SECTIONS; i++)
         if (exec->recordings[i])
             exec->ops->recording_close(exec->recordings[i]);
@@ -136,7 +151,9 @@ void remat_exec_destroy(struct remat_exec *exec)
     exec->ops->marks_close(exec->instruction_marks);
     remat_memory_close(&exec->record);
     remat_memory_close(&exec->staging);
-    remat_tracker_destroy(exec->tracker);
+    remat_memory_close(&exec->host);
+    for (int space = 0; space < REMAT_SPACE_COUNT; space++)
+        remat_tracker_destroy(exec->trackers[space]);
     remat_kernel_set_free(&exec->kernels);
     free(exec->calls);
     free(exec->times_ns);
@@ -157,8 +174,11 @@ void *remat_exec_staging(struct remat_exec *exec, int32_t slot, const char *name
     return NULL;
 }
 
-static void track(struct remat_tracker *tracker, int32_t index, const struct remat_call *call)
+static void track(const struct remat_exec *exec, int32_t index, const struct remat_call *call)
 {
+    struct remat_tracker *tracker = exec->trackers[REMAT_DEVICE];
+    if (!tracker)
+        return;
     for (int32_t k = 0; k < call->task->cells_count; k++)
         if (call->staging[k] >= 0)
             remat_tracker_record(tracker, index, call->args.cells[k], call->cell_bytes[k], REMAT_ACCESS_READ);
@@ -183,15 +203,21 @@ static enum remat_status mark_instruction(const struct remat_exec *exec, int32_t
     return exec->options.time ? exec->ops->mark(exec->instruction_marks, mark, err) : REMAT_OK;
 }
 
+static enum remat_status poison(const struct remat_exec *exec, int32_t index, remat_poison_function *fill,
+                                struct remat_error *err)
+{
+    unsigned char *const spaces[REMAT_SPACE_COUNT] = {exec->arena, exec->host.base};
+    return fill(exec->ops, exec->device, exec->plan, index, spaces, err);
+}
+
 static enum remat_status run_call(struct remat_exec *exec, int32_t index, int32_t slot, struct remat_error *err)
 {
     struct remat_call *call = &exec->calls[index];
     const struct remat_exec_options *options = &exec->options;
     select_slot(exec, call, slot);
     if (options->poison)
-        REMAT_TRY(remat_poison_before(exec->ops, exec->device, exec->plan, index, exec->arena, err));
-    if (exec->tracker)
-        track(exec->tracker, index, call);
+        REMAT_TRY(poison(exec, index, remat_poison_before, err));
+    track(exec, index, call);
     REMAT_TRY(mark_instruction(exec, 2 * index, err));
     if (exec->backend->kernel_run(call->kernel, &call->args, err) != REMAT_OK)
         return remat_error_prefix(err, "instruction %d, task %s", index, call->task->name);
@@ -199,8 +225,42 @@ static enum remat_status run_call(struct remat_exec *exec, int32_t index, int32_
     if (options->observe)
         options->observe(options->context, index, call->task, &call->args);
     if (options->poison)
-        REMAT_TRY(remat_poison_after(exec->ops, exec->device, exec->plan, index, exec->arena, err));
+        REMAT_TRY(poison(exec, index, remat_poison_after, err));
     return REMAT_OK;
+}
+
+/* Both ranges, at the copy and at its wait: until then they are not free. */
+static void track_copy(const struct remat_exec *exec, int32_t index, const struct remat_call_copy *copy)
+{
+    enum remat_instruction_kind kind = exec->plan->instructions[index].kind;
+    if (!exec->trackers[REMAT_DEVICE])
+        return;
+    remat_tracker_record(exec->trackers[REMAT_DEVICE], index, copy->device, copy->bytes,
+                         kind == REMAT_FETCH ? REMAT_ACCESS_WRITE : REMAT_ACCESS_READ);
+    remat_tracker_record(exec->trackers[REMAT_HOST], index, copy->host, copy->bytes,
+                         kind == REMAT_STORE ? REMAT_ACCESS_WRITE : REMAT_ACCESS_READ);
+}
+
+/* A store, a fetch or a wait. */
+static enum remat_status run_copy(struct remat_exec *exec, int32_t index, struct remat_error *err)
+{
+    const struct remat_call_copy *copy = &exec->calls[index].copy;
+    enum remat_instruction_kind kind = exec->plan->instructions[index].kind;
+    enum remat_status status;
+    if (exec->options.poison)
+        REMAT_TRY(poison(exec, index, remat_poison_before, err));
+    track_copy(exec, index, copy);
+    if (kind == REMAT_WAIT)
+        status = exec->ops->copy_await(exec->copies, copy->index, err);
+    else if (kind == REMAT_STORE)
+        status = exec->ops->copy_beside(exec->copies, REMAT_TO_HOST, copy->index, copy->host, copy->device, copy->bytes,
+                                        err);
+    else
+        status = exec->ops->copy_beside(exec->copies, REMAT_TO_DEVICE, copy->index, copy->device, copy->host,
+                                        copy->bytes, err);
+    if (status != REMAT_OK)
+        return remat_error_prefix(err, "instruction %d", index);
+    return exec->options.poison ? poison(exec, index, remat_poison_after, err) : REMAT_OK;
 }
 
 /* How many instructions from `index` on the device can do at once; what is looked at between them is run alone. */
@@ -225,8 +285,7 @@ static enum remat_status run_joined(struct remat_exec *exec, int32_t index, int3
     for (int32_t i = 0; i < count; i++) {
         struct remat_call *call = &exec->calls[index + i];
         select_slot(exec, call, slot);
-        if (exec->tracker)
-            track(exec->tracker, index + i, call);
+        track(exec, index + i, call);
         kernels[i] = call->kernel;
         args[i] = &call->args;
     }
@@ -236,7 +295,7 @@ static enum remat_status run_joined(struct remat_exec *exec, int32_t index, int3
                               exec->calls[index].task->name);
 }
 
-/* Instructions of a section, in order. One stream: what a wait asks for comes before in the device's order. */
+/* Instructions of a section, in order. */
 static enum remat_status run_calls(struct remat_exec *exec, enum section section, struct remat_error *err)
 {
     int32_t begin = section == FINISH ? exec->plan->finish_begin : 0;
@@ -247,6 +306,8 @@ static enum remat_status run_calls(struct remat_exec *exec, enum section section
             REMAT_TRY(run_joined(exec, i, count, section == MICRO_SLOT_1, err));
         else if (exec->calls[i].task)
             REMAT_TRY(run_call(exec, i, section == MICRO_SLOT_1, err));
+        else
+            REMAT_TRY(run_copy(exec, i, err));
     }
     return REMAT_OK;
 }
@@ -330,8 +391,9 @@ enum remat_status remat_exec_micro(struct remat_exec *exec, int32_t slot, const 
 {
     const struct remat_device_ops *ops = exec->ops;
     REMAT_TRY(check_slot(slot, err));
-    if (exec->tracker && !exec->recordings[slot])
-        remat_tracker_begin(exec->tracker);
+    for (int space = 0; space < REMAT_SPACE_COUNT; space++)
+        if (exec->trackers[space] && !exec->recordings[slot])
+            remat_tracker_begin(exec->trackers[space]);
     exec->finish_done = false;
     REMAT_TRY(upload_record(exec, step, err));
     REMAT_TRY(ops->mark(exec->step_marks, MICRO_BEGIN, err));
@@ -365,9 +427,11 @@ enum remat_status remat_exec_measured(const struct remat_exec *exec, struct rema
     if (exec->finish_done)
         REMAT_TRY(exec->ops->marks_elapsed(exec->step_marks, FINISH_BEGIN, FINISH_END, &finish_ns, err));
     out->step_ns += finish_ns;
-    if (exec->tracker) {
-        out->peak_bytes = remat_tracker_extent_bytes(exec->tracker);
-        out->live_peak_bytes = remat_tracker_live_peak_bytes(exec->tracker);
+    if (exec->trackers[REMAT_DEVICE]) {
+        out->peak_bytes = remat_tracker_extent_bytes(exec->trackers[REMAT_DEVICE]);
+        out->live_peak_bytes = remat_tracker_live_peak_bytes(exec->trackers[REMAT_DEVICE]);
+        out->host_peak_bytes = remat_tracker_extent_bytes(exec->trackers[REMAT_HOST]);
+        out->host_live_peak_bytes = remat_tracker_live_peak_bytes(exec->trackers[REMAT_HOST]);
     }
     return REMAT_OK;
 }

@@ -1,9 +1,11 @@
-/* The executor: runs a verified plan, one kernel call an instruction: address = base + offset. It allocates nothing
- * during steps. Where a device can record work (a CUDA graph), each section runs once as it stands, is then recorded,
+/* The executor: runs a verified plan, one call an instruction: address = base + offset. Values that the plan offloads
+ * go to host memory of its own, of exactly plan->host_bytes, and back beside the kernels. It allocates nothing during
+ * steps. Where a device can record work (a CUDA graph), each section runs once as it stands, is then recorded,
  * and from there on replayed with one call; what varies from step to step is in the step record, in device memory.
  *
- * Measured is measured: with `track`, the ranges and scratch sizes that are really handed to each kernel are recorded
- * (from the kernel's own descriptors, not the plan's numbers) and their high-water mark is computed from that record.
+ * Measured is measured: with `track`, the ranges and scratch sizes that are really handed to each kernel and copy are
+ * recorded (from the kernel's own descriptors, not the plan's numbers) and their high-water marks, of the device and of
+ * the host, are computed from that record.
  */
 #ifndef REMAT_RUNTIME_EXEC_EXEC_H
 #define REMAT_RUNTIME_EXEC_EXEC_H
@@ -51,14 +53,16 @@ REMAT_MUST_CHECK enum remat_status remat_exec_finish(struct remat_exec *exec, co
                                                      struct remat_error *err);
 
 struct remat_exec_measure {
-    int64_t peak_bytes;      /* highest extent handed to a kernel, staging included (track) */
+    int64_t peak_bytes;      /* highest extent handed to a kernel or copy, staging included (track) */
     int64_t live_peak_bytes; /* largest sum of live ranges and scratch (track) */
-    int64_t step_ns;         /* last micro step + finish */
+    int64_t host_peak_bytes; /* the same two of host memory that copies were handed (track) */
+    int64_t host_live_peak_bytes;
+    int64_t step_ns; /* last micro step + finish */
 };
 /* Waits for the end of the last step. */
 REMAT_MUST_CHECK enum remat_status remat_exec_measured(const struct remat_exec *exec, struct remat_exec_measure *out,
                                                        struct remat_error *err);
-/* Time of each instruction in the last step (time), instructions_count entries, 0 for waits; borrowed. */
+/* Time of each instruction in the last step (time), instructions_count entries, 0 for copies and waits; borrowed. */
 REMAT_MUST_CHECK enum remat_status remat_exec_times_ns(struct remat_exec *exec, const int64_t **out,
                                                        struct remat_error *err);
 

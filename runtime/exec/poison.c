@@ -1,5 +1,7 @@
 #include "runtime/exec/poison.h"
 
+#include <string.h>
+
 static bool overlap(const struct remat_buffer *a, const struct remat_buffer *b)
 {
     return a->space == b->space && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
@@ -20,28 +22,41 @@ static bool shares_bytes(const struct remat_plan *plan, const struct remat_buffe
     return false;
 }
 
+/* Host memory is filled by the host, when what came before is done. */
+static enum remat_status fill(const struct remat_device_ops *ops, struct remat_device *device,
+                              const struct remat_buffer *buffer, unsigned char *const spaces[REMAT_SPACE_COUNT],
+                              struct remat_error *err)
+{
+    unsigned char *at = spaces[buffer->space] + buffer->offset;
+    if (buffer->space == REMAT_DEVICE)
+        return ops->fill(device, at, 0xFF, buffer->bytes, err);
+    REMAT_TRY(ops->synchronise(device, err));
+    memset(at, 0xFF, (size_t)buffer->bytes);
+    return REMAT_OK;
+}
+
 enum remat_status remat_poison_before(const struct remat_device_ops *ops, struct remat_device *device,
-                                      const struct remat_plan *plan, int32_t instruction, unsigned char *arena,
-                                      struct remat_error *err)
+                                      const struct remat_plan *plan, int32_t instruction,
+                                      unsigned char *const spaces[REMAT_SPACE_COUNT], struct remat_error *err)
 {
     const struct remat_instruction *now = &plan->instructions[instruction];
     for (int32_t b = 0; b < plan->buffers_count; b++) {
         const struct remat_buffer *buffer = &plan->buffers[b];
         if (buffer->begin == instruction && !shares_bytes(plan, buffer, now->inputs, REMAT_MAX_INPUTS))
-            REMAT_TRY(ops->fill(device, arena + buffer->offset, 0xFF, buffer->bytes, err));
+            REMAT_TRY(fill(ops, device, buffer, spaces, err));
     }
     return REMAT_OK;
 }
 
 enum remat_status remat_poison_after(const struct remat_device_ops *ops, struct remat_device *device,
-                                     const struct remat_plan *plan, int32_t instruction, unsigned char *arena,
-                                     struct remat_error *err)
+                                     const struct remat_plan *plan, int32_t instruction,
+                                     unsigned char *const spaces[REMAT_SPACE_COUNT], struct remat_error *err)
 {
     const struct remat_instruction *now = &plan->instructions[instruction];
     for (int32_t b = 0; b < plan->buffers_count; b++) {
         const struct remat_buffer *buffer = &plan->buffers[b];
         if (buffer->end == instruction && !shares_bytes(plan, buffer, now->outputs, REMAT_MAX_OUTPUTS))
-            REMAT_TRY(ops->fill(device, arena + buffer->offset, 0xFF, buffer->bytes, err));
+            REMAT_TRY(fill(ops, device, buffer, spaces, err));
     }
     return REMAT_OK;
 }

@@ -22,7 +22,7 @@ static struct remat_liveness derive(const struct remat_task_graph *graph, const 
 static const struct remat_task *task_of(const struct remat_task_graph *graph, const struct remat_schedule *schedule,
                                         int32_t run)
 {
-    return &graph->tasks[schedule->runs[run].task];
+    return &graph->tasks[schedule->entries[run].task];
 }
 
 static bool makes(const struct remat_task *task, int32_t value)
@@ -127,7 +127,7 @@ static void check_bytes(const struct remat_task_graph *graph, const struct remat
     int32_t r, i;
     for (r = 0; r < schedule->count; r++) {
         const struct remat_task *task = task_of(graph, schedule, r);
-        const struct remat_option *option = &task->options[schedule->runs[r].option];
+        const struct remat_option *option = &task->options[schedule->entries[r].option];
         int64_t bytes = graph->staging_bytes + option->scratch_bytes - check_pairs(graph, schedule, live, r);
         for (i = 0; i < live->instances_count; i++)
             if (live->instances[i].begin <= r && r <= live->instances[i].end)
@@ -138,7 +138,7 @@ static void check_bytes(const struct remat_task_graph *graph, const struct remat
         cost += option->time_ns * (task->section == REMAT_MICRO ? graph->micro_count : 1);
     }
     assert_int_equal(live->peak_bytes, peak);
-    assert_int_equal(live->live_bytes[live->peak_run], peak);
+    assert_int_equal(live->live_bytes[live->peak_entry], peak);
     assert_int_equal(live->cost_ns, cost);
 }
 
@@ -174,7 +174,7 @@ static void base_schedule_is_the_order(void **state)
     assert_int_equal(remat_schedule_base(&graph, &schedule, &err), REMAT_OK);
     assert_int_equal(schedule.count, graph.order_count);
     for (i = 0; i < schedule.count; i++)
-        assert_true(schedule.runs[i].task == graph.order[i] && schedule.runs[i].option == 0);
+        assert_true(schedule.entries[i].task == graph.order[i] && schedule.entries[i].option == 0);
     live = derive(&graph, &schedule);
     assert_int_equal(live.instances_count, graph.values_count);
     remat_liveness_free(&live);
@@ -207,15 +207,15 @@ static void insert(struct remat_schedule *schedule, int32_t at, int32_t task)
 {
     struct remat_error err = {0};
     assert_int_equal(remat_schedule_push(schedule, 0, 0, &err), REMAT_OK);
-    memmove(schedule->runs + at + 1, schedule->runs + at, (size_t)(schedule->count - 1 - at) * sizeof *schedule->runs);
-    schedule->runs[at] = (struct remat_run){task, 0};
+    memmove(schedule->entries + at + 1, schedule->entries + at, (size_t)(schedule->count - 1 - at) * sizeof *schedule->entries);
+    schedule->entries[at] = (struct remat_entry){REMAT_RUN, task, 0, -1};
 }
 
 static void invalid_schedules_are_refused(void **state)
 {
     struct remat_task_graph graph;
     struct remat_schedule base;
-    struct remat_run saved;
+    struct remat_entry saved;
     struct remat_error err = {0};
     int32_t linear, update, last;
     (void)state;
@@ -224,20 +224,20 @@ static void invalid_schedules_are_refused(void **state)
     linear = find_op(&graph, REMAT_OP_LINEAR);
     update = find_op(&graph, REMAT_OP_SGD);
     last = base.count - 1;
-    saved = base.runs[3];
-    base.runs[3] = base.runs[2];
+    saved = base.entries[3];
+    base.entries[3] = base.entries[2];
     refuse(&graph, &base, "before its turn");
-    base.runs[3].task = graph.tasks_count;
+    base.entries[3].task = graph.tasks_count;
     refuse(&graph, &base, "names task");
-    base.runs[3] = (struct remat_run){saved.task, 9};
+    base.entries[3] = (struct remat_entry){REMAT_RUN, saved.task, 9, -1};
     refuse(&graph, &base, "names option 9");
-    base.runs[3] = saved;
+    base.entries[3] = saved;
     base.count--;
     refuse(&graph, &base, "has not run");
     base.count++;
     insert(&base, last + 1, update);
     refuse(&graph, &base, "only once");
-    base.runs[last + 1].task = linear;
+    base.entries[last + 1].task = linear;
     refuse(&graph, &base, "needs version 0 of cell");
     base.count--;
     insert(&base, 0, find_op(&graph, REMAT_OP_BATCHNORM_APPLY));

@@ -33,14 +33,14 @@ static void check_one(uint64_t seed, int32_t *exact)
         fail_msg("seed %d: %s", (int)seed, problem);
     assert_int_equal(remat_liveness(&graph, &schedule, &live, &err), REMAT_OK);
     assert_int_equal(plan.live_peak_bytes, live.peak_bytes);
-    assert_int_equal(plan.peak_instruction, live.peak_run);
+    assert_int_equal(plan.peak_instruction, live.peak_entry);
     assert_int_equal(plan.predicted_step_ns, live.cost_ns);
     assert_true(plan.arena_bytes >= plan.live_peak_bytes);
     assert_true(plan.arena_bytes * 10 <= plan.live_peak_bytes * 11);
     *exact += plan.arena_bytes == plan.live_peak_bytes;
     assert_int_equal(remat_plan_schedule(&plan, &back, &err), REMAT_OK);
     assert_int_equal(back.count, schedule.count);
-    assert_memory_equal(back.runs, schedule.runs, (size_t)back.count * sizeof *back.runs);
+    assert_memory_equal(back.entries, schedule.entries, (size_t)back.count * sizeof *back.entries);
     remat_schedule_free(&back);
     remat_liveness_free(&live);
     remat_plan_free(&plan);

@@ -2,8 +2,11 @@
  *
  * Work is put off until something waits for it, as on a GPU. Then each stream is run as far as its waits allow before
  * the next, in the order in which they were made, or with EMULATED_LAST_STREAM_FIRST in the environment in the other:
- * whichever order between streams was not asked for will not be there in one of the two. Device memory is out of the
- * host's reach but while work is done: who dereferences a device address, or reuses a source too early, is found out.
+ * whichever order between streams was not asked for will not be there in one of the two. A stream joins a recording by
+ * waiting for an event of it; when the recording is replayed, each of its streams is one again, with an order of its
+ * own. Who ends a recording while one of them holds work that nothing waited for is refused. Device memory is out of
+ * the host's reach but while work is done: who dereferences a device address, or reuses a source too early, is found
+ * out.
  */
 #ifndef REMAT_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_API_H
 #define REMAT_TESTS_CUDA_EMULATOR_CUDA_RUNTIME_API_H
@@ -24,7 +27,9 @@ typedef enum {
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorNotReady = 600,
-    cudaErrorStreamCaptureUnsupported = 900
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureUnjoined = 904,
+    cudaErrorStreamCaptureIsolation = 905
 } cudaError_t;
 typedef struct emulated_stream *cudaStream_t;
 typedef struct emulated_event *cudaEvent_t;

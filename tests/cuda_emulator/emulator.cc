@@ -188,8 +188,24 @@ void protect(int how)
 typedef std::function<void()> work;
 /* Returns false if it must wait. */
 typedef std::function<bool()> item;
-std::vector<work> *capture;
 std::vector<emulated_stream *> streams;
+
+/* A step of a recording: work, the recording of an event, or the wait for one, by the branch-th stream of it. */
+struct step {
+    size_t branch;
+    work what; /* empty: an event */
+    bool waits;
+    emulated_event *event;
+};
+
+/* The first stream is the one that is recorded; the others joined it. */
+struct recording {
+    std::vector<emulated_stream *> members;
+    std::vector<size_t> held, awaited; /* per member: its steps, and how many of them the first has waited for */
+    std::map<emulated_event *, std::pair<size_t, size_t>> events; /* member, and its steps before */
+    std::vector<step> steps;
+};
+recording *capture;
 } // namespace
 
 struct emulated_stream {
@@ -202,15 +218,65 @@ struct emulated_event {
 
 namespace
 {
+double now_milliseconds()
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
+}
+
+/* The stream's number in what is recorded now; none if it does not take part. */
+const size_t NONE = ~(size_t)0;
+size_t member_of(cudaStream_t stream)
+{
+    for (size_t i = 0; capture && i < capture->members.size(); i++)
+        if (capture->members[i] == stream)
+            return i;
+    return NONE;
+}
+
+size_t join(cudaStream_t stream)
+{
+    size_t member = member_of(stream);
+    if (member != NONE)
+        return member;
+    capture->members.push_back(stream);
+    capture->held.push_back(0);
+    capture->awaited.push_back(0);
+    return capture->members.size() - 1;
+}
+
+void note(size_t member, work what, bool waits, emulated_event *event)
+{
+    capture->steps.push_back(step{member, what, waits, event});
+    capture->held[member]++;
+}
+
 void submit(cudaStream_t stream, work w)
 {
-    if (capture)
-        capture->push_back(w);
+    size_t member = member_of(stream);
+    if (member != NONE)
+        note(member, w, false, nullptr);
     else
         stream->queue.push_back([=] {
             w();
             return true;
         });
+}
+
+void put_record(cudaStream_t stream, cudaEvent_t event)
+{
+    event->recorded++;
+    submit(stream, [=] {
+        event->time = now_milliseconds();
+        event->finished++;
+    });
+}
+
+void put_wait(cudaStream_t stream, cudaEvent_t event)
+{
+    long wanted = event->recorded;
+    stream->queue.push_back([=] { return event->finished >= wanted; });
 }
 
 /* As far as its waits allow; whether anything was done. */
@@ -254,13 +320,6 @@ bool refused()
     return capture != nullptr;
 }
 
-double now_milliseconds()
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
-
 bool within(const std::map<char *, region> &regions, const void *address)
 {
     auto after = regions.upper_bound((char *)address);
@@ -277,10 +336,14 @@ void emulated_launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t st
 }
 
 struct emulated_graph {
-    std::vector<work> steps;
+    size_t branches;
+    std::vector<step> steps;
 };
+/* Streams and events of its own, but for the first branch, which is the stream that it is launched on. */
 struct emulated_graph_exec {
-    std::vector<work> steps;
+    std::vector<cudaStream_t> branches;
+    std::map<emulated_event *, cudaEvent_t> events;
+    std::vector<step> steps;
 };
 
 const char *cudaGetErrorString(cudaError_t error)
@@ -448,23 +511,25 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
-    (void)stream;
     (void)mode;
     if (capture)
         return cudaErrorInvalidValue;
-    capture = new std::vector<work>;
+    capture = new recording;
+    join(stream);
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
 {
-    (void)stream;
-    if (!capture)
+    bool joined = true;
+    if (!capture || member_of(stream) != 0)
         return cudaErrorInvalidValue;
-    *out = new emulated_graph{*capture};
+    for (size_t i = 1; i < capture->members.size(); i++)
+        joined &= capture->awaited[i] == capture->held[i];
+    *out = joined ? new emulated_graph{capture->members.size(), capture->steps} : nullptr;
     delete capture;
     capture = nullptr;
-    return cudaSuccess;
+    return joined ? cudaSuccess : cudaErrorStreamCaptureUnjoined;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
@@ -481,22 +546,33 @@ cudaError_t cudaEventCreate(cudaEvent_t *out)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-    event->recorded++;
-    submit(stream, [=] {
-        event->time = now_milliseconds();
-        event->finished++;
-    });
+    size_t member = member_of(stream);
+    if (member == NONE) {
+        put_record(stream, event);
+        if (capture)
+            capture->events.erase(event);
+        return cudaSuccess;
+    }
+    note(member, nullptr, false, event);
+    capture->events[event] = {member, capture->held[member]};
     return cudaSuccess;
 }
 
 /* Waits for what was recorded so far. */
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
-    long wanted = event->recorded;
+    auto found = capture ? capture->events.find(event) : decltype(capture->events.find(event))();
+    bool recorded = capture && found != capture->events.end();
     (void)flags;
-    if (capture)
-        return cudaErrorStreamCaptureUnsupported;
-    stream->queue.push_back([=] { return event->finished >= wanted; });
+    if (!recorded && member_of(stream) != NONE)
+        return cudaErrorStreamCaptureIsolation;
+    if (!recorded) {
+        put_wait(stream, event);
+        return cudaSuccess;
+    }
+    if (member_of(stream) == 0)
+        capture->awaited[found->second.first] = std::max(capture->awaited[found->second.first], found->second.second);
+    note(join(stream), nullptr, true, event);
     return cudaSuccess;
 }
 
@@ -524,20 +600,41 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags)
 {
     (void)flags;
-    *out = new emulated_graph_exec{graph->steps};
+    *out = new emulated_graph_exec;
+    (*out)->steps = graph->steps;
+    (*out)->branches.resize(graph->branches);
+    for (size_t i = 1; i < graph->branches; i++)
+        cudaStreamCreateWithFlags(&(*out)->branches[i], cudaStreamNonBlocking);
+    for (auto &step : graph->steps)
+        if (step.event && !(*out)->events[step.event])
+            cudaEventCreate(&(*out)->events[step.event]);
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
-    for (auto &step : exec->steps)
-        submit(stream, step);
+    if (refused())
+        return cudaErrorStreamCaptureUnsupported;
+    exec->branches[0] = stream;
+    for (auto &step : exec->steps) {
+        cudaStream_t branch = exec->branches[step.branch];
+        if (!step.event)
+            submit(branch, step.what);
+        else if (step.waits)
+            put_wait(branch, exec->events[step.event]);
+        else
+            put_record(branch, exec->events[step.event]);
+    }
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
     drain();
+    for (size_t i = 1; i < exec->branches.size(); i++)
+        cudaStreamDestroy(exec->branches[i]);
+    for (auto &event : exec->events)
+        cudaEventDestroy(event.second);
     delete exec;
     return cudaSuccess;
 }

@@ -1,4 +1,5 @@
-/* Memory of the GPU, copies, marks (CUDA events) and recordings (CUDA graphs). All work goes to one stream. */
+/* Memory of the GPU, copies, marks (CUDA events) and recordings (CUDA graphs). All work goes to one stream but uploads
+ * of batches and copies beside the work. */
 #include "runtime/backend/cuda/cuda.h"
 
 #include "core/base/memory.h"
@@ -164,6 +165,81 @@ static enum remat_status upload_done(struct remat_device *device, int32_t place,
     return remat_cuda_check(cudaEventSynchronize(device->arrived[place]), "copying a batch to the GPU", err);
 }
 
+/* --- copies between the spaces, beside the work --------------------------------------------------------------------
+ */
+
+/* `asked` marks the work that a copy comes after, `copied` the end of each copy. While work is recorded both lanes join
+ * the recording by waiting for the one, and leave it by the waits for the others. */
+struct remat_copies {
+    struct remat_device *device;
+    cudaStream_t lanes[REMAT_LANE_COUNT];
+    cudaEvent_t asked, *copied;
+    int32_t count; /* events made */
+};
+
+static void copies_close(struct remat_copies *copies)
+{
+    if (!copies)
+        return;
+    for (int lane = 0; lane < REMAT_LANE_COUNT; lane++)
+        if (copies->lanes[lane]) {
+            (void)cudaStreamSynchronize(copies->lanes[lane]);
+            (void)cudaStreamDestroy(copies->lanes[lane]);
+        }
+    for (int32_t i = 0; i < copies->count; i++)
+        (void)cudaEventDestroy(copies->copied[i]);
+    if (copies->asked)
+        (void)cudaEventDestroy(copies->asked);
+    free(copies->copied);
+    free(copies);
+}
+
+static enum remat_status open_lanes(struct remat_copies *copies, int32_t count, struct remat_error *err)
+{
+    for (int lane = 0; lane < REMAT_LANE_COUNT; lane++)
+        REMAT_TRY(
+            remat_cuda_check(cudaStreamCreateWithFlags(&copies->lanes[lane], cudaStreamNonBlocking), "a stream", err));
+    REMAT_TRY(remat_cuda_check(cudaEventCreateWithFlags(&copies->asked, cudaEventDisableTiming), "an event", err));
+    REMAT_TRY(REMAT_ALLOC(copies->copied, count, err));
+    for (; copies->count < count; copies->count++)
+        REMAT_TRY(remat_cuda_check(cudaEventCreateWithFlags(&copies->copied[copies->count], cudaEventDisableTiming),
+                                   "an event", err));
+    return REMAT_OK;
+}
+
+static enum remat_status copies_open(struct remat_device *device, int32_t count, struct remat_copies **out,
+                                     struct remat_error *err)
+{
+    struct remat_copies *copies;
+    enum remat_status status;
+    *out = NULL;
+    REMAT_TRY(REMAT_ALLOC(copies, 1, err));
+    copies->device = device;
+    status = open_lanes(copies, count, err);
+    if (status == REMAT_OK)
+        *out = copies;
+    else
+        copies_close(copies);
+    return status;
+}
+
+static enum remat_status copy_beside(struct remat_copies *copies, enum remat_lane lane, int32_t index, void *to,
+                                     const void *from, int64_t bytes, struct remat_error *err)
+{
+    enum cudaMemcpyKind kind = lane == REMAT_TO_HOST ? cudaMemcpyDeviceToHost : cudaMemcpyHostToDevice;
+    cudaStream_t stream = copies->lanes[lane];
+    REMAT_TRY(remat_cuda_check(cudaEventRecord(copies->asked, copies->device->stream), "marking work", err));
+    REMAT_TRY(remat_cuda_check(cudaStreamWaitEvent(stream, copies->asked, 0), "waiting with a copy", err));
+    REMAT_TRY(remat_cuda_check(cudaMemcpyAsync(to, from, (size_t)bytes, kind, stream), "copying beside the work", err));
+    return remat_cuda_check(cudaEventRecord(copies->copied[index], stream), "marking a copy", err);
+}
+
+static enum remat_status copy_await(struct remat_copies *copies, int32_t index, struct remat_error *err)
+{
+    return remat_cuda_check(cudaStreamWaitEvent(copies->device->stream, copies->copied[index], 0), "waiting for a copy",
+                            err);
+}
+
 static enum remat_status synchronise(struct remat_device *device, struct remat_error *err)
 {
     return remat_cuda_check(cudaStreamSynchronize(device->stream), "waiting for the GPU", err);
@@ -302,6 +378,10 @@ const struct remat_device_ops remat_cuda_ops = {
     .upload_arrived = upload_arrived,
     .upload_used = upload_used,
     .upload_done = upload_done,
+    .copies_open = copies_open,
+    .copies_close = copies_close,
+    .copy_beside = copy_beside,
+    .copy_await = copy_await,
     .download = download,
     .copy = copy,
     .fill = fill,
