@@ -11,18 +11,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Frees the schedule. */
+static void place(const struct remat_task_graph *graph, struct remat_schedule *schedule, struct remat_plan *plan)
+{
+    struct remat_error err = {0};
+    if (remat_plan_place(graph, schedule, 20, plan, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    remat_schedule_free(schedule);
+}
+
 void plan_fixture(uint64_t seed, int32_t layers, int32_t repeats, struct remat_task_graph *graph,
                   struct remat_plan *plan)
 {
     struct remat_schedule schedule;
-    struct remat_error err = {0};
     random_graph(graph, seed, layers);
     random_schedule(graph, seed, repeats, &schedule);
-    if (remat_plan_place(graph, &schedule, 20, plan, &err) != REMAT_OK)
-        fail_msg("%s", err.message);
-    remat_schedule_free(&schedule);
+    place(graph, &schedule, plan);
 }
 
+void plan_fixture_copies(uint64_t seed, int32_t layers, int32_t repeats, struct remat_task_graph *graph,
+                         struct remat_plan *plan)
+{
+    struct remat_schedule schedule;
+    random_graph(graph, seed, layers);
+    random_schedule(graph, seed, repeats, &schedule);
+    random_copies(graph, seed, &schedule);
+    place(graph, &schedule, plan);
+}
 static void *duplicate(const void *from, int32_t count, size_t size)
 {
     void *to = calloc((size_t)count + 1, size);
@@ -56,37 +71,63 @@ static void rebook_buffers(const struct remat_task_graph *graph, struct remat_pl
     for (b = 0; b < plan->buffers_count; b++)
         plan->buffers[b].begin = plan->buffers[b].end = -1;
     for (at = 0; at < plan->instructions_count; at++) {
+        const struct remat_instruction *instruction = &plan->instructions[at];
+        if (instruction->kind == REMAT_WAIT)
+            instruction = &plan->instructions[instruction->event];
         for (k = 0; k < REMAT_MAX_INPUTS; k++)
-            use(plan, plan->instructions[at].inputs[k], at);
+            use(plan, instruction->inputs[k], at);
         for (k = 0; k < REMAT_MAX_OUTPUTS; k++)
-            use(plan, plan->instructions[at].outputs[k], at);
-        use(plan, plan->instructions[at].scratch, at);
+            use(plan, instruction->outputs[k], at);
+        use(plan, instruction->scratch, at);
     }
     plan->arena_bytes = plan->live_peak_bytes = graph->staging_bytes;
+    plan->host_bytes = plan->host_live_peak_bytes = 0;
+    for (b = 0; b < plan->buffers_count; b++) {
+        int64_t *extent = plan->buffers[b].space == REMAT_HOST ? &plan->host_bytes : &plan->arena_bytes;
+        if (plan->buffers[b].offset + plan->buffers[b].bytes > *extent)
+            *extent = plan->buffers[b].offset + plan->buffers[b].bytes;
+    }
+}
+
+static int64_t live_bytes(const struct remat_plan *plan, enum remat_space space, int32_t at)
+{
+    int64_t live = 0;
+    int32_t b;
     for (b = 0; b < plan->buffers_count; b++)
-        if (plan->buffers[b].offset + plan->buffers[b].bytes > plan->arena_bytes)
-            plan->arena_bytes = plan->buffers[b].offset + plan->buffers[b].bytes;
+        if (plan->buffers[b].space == space && plan->buffers[b].begin <= at && at <= plan->buffers[b].end)
+            live += plan->buffers[b].bytes;
+    return live;
+}
+
+static void rebook_times(const struct remat_task_graph *graph, struct remat_plan *plan)
+{
+    int64_t *done_ns = calloc((size_t)plan->instructions_count + 1, sizeof *done_ns);
+    struct remat_error err = {0};
+    int32_t finish = plan->finish_begin, count = plan->instructions_count;
+    assert_non_null(done_ns);
+    assert_int_equal(remat_plan_times(graph, plan, done_ns, &err), REMAT_OK);
+    plan->predicted_step_ns = finish > 0 ? done_ns[finish - 1] * graph->micro_count : 0;
+    plan->predicted_step_ns += count > finish ? done_ns[count - 1] : 0;
+    free(done_ns);
 }
 
 void plan_rebook(const struct remat_task_graph *graph, struct remat_plan *plan)
 {
-    int32_t at, b;
+    int32_t at;
     rebook_buffers(graph, plan);
-    plan->predicted_step_ns = 0;
     plan->finish_begin = plan->instructions_count;
     for (at = plan->instructions_count - 1; at >= 0; at--) {
-        const struct remat_task *task = &graph->tasks[plan->instructions[at].task];
-        int64_t live = graph->staging_bytes;
-        plan->predicted_step_ns += task->options[plan->instructions[at].option].time_ns *
-                                   (task->section == REMAT_MICRO ? graph->micro_count : 1);
-        if (task->section == REMAT_FINISH)
+        const struct remat_instruction *instruction = &plan->instructions[at];
+        int64_t live = graph->staging_bytes + live_bytes(plan, REMAT_DEVICE, at);
+        int64_t host = live_bytes(plan, REMAT_HOST, at);
+        if (instruction->kind == REMAT_RUN && graph->tasks[instruction->task].section == REMAT_FINISH)
             plan->finish_begin = at;
-        for (b = 0; b < plan->buffers_count; b++)
-            if (plan->buffers[b].begin <= at && at <= plan->buffers[b].end)
-                live += plan->buffers[b].bytes;
         if (live >= plan->live_peak_bytes) {
             plan->live_peak_bytes = live;
             plan->peak_instruction = at;
         }
+        if (host > plan->host_live_peak_bytes)
+            plan->host_live_peak_bytes = host;
     }
+    rebook_times(graph, plan);
 }

@@ -19,7 +19,12 @@ void random_graph(struct remat_task_graph *graph, uint64_t seed, int32_t layers)
 /* The order with random options and up to `repeats` recomputations per task, most of them of what is read next. */
 void random_schedule(const struct remat_task_graph *graph, uint64_t seed, int32_t repeats, struct remat_schedule *out);
 
-/* Plays a plan on tagged 64-byte lines, poisoning whatever a kernel may overwrite. NULL if every read finds what it
+/* Adds copies to a schedule of runs: stores, most of them fetched again before the value's next use, with waits
+ * anywhere that the rules permit. Gives the graph rates of copies. */
+void random_copies(struct remat_task_graph *graph, uint64_t seed, struct remat_schedule *schedule);
+
+/* Plays a plan on tagged 64-byte lines, poisoning whatever a kernel may overwrite; a copy takes as long as
+ * its wait lets it. NULL if every read finds what it
  * should, all tasks run in order and every cell version fits; else what went wrong. Trusts array indices. */
 const char *replay_plan(const struct remat_task_graph *graph, const struct remat_plan *plan);
 

@@ -8,8 +8,10 @@ enum { LINE = 64 };
 struct replay {
     const struct remat_task_graph *graph;
     const struct remat_plan *plan;
-    uint64_t *lines; /* a tag for each 64 bytes of the arena */
+    uint64_t *spaces[REMAT_SPACE_COUNT]; /* a tag for each 64 bytes */
+    int32_t copies;                      /* not waited for */
     int32_t *version;
+    bool finish;
     const char *problem;
 };
 
@@ -18,24 +20,27 @@ static uint64_t tag(int32_t value, int64_t line)
     return ((uint64_t)(value + 1) << 32) + (uint64_t)line;
 }
 
-static int64_t first_line(const struct replay *replay, int32_t view)
+static uint64_t *first_line(const struct replay *replay, int32_t view)
 {
     const struct remat_view *v = &replay->plan->views[view];
-    return (replay->plan->buffers[v->buffer].offset + v->offset) / LINE;
+    const struct remat_buffer *buffer = &replay->plan->buffers[v->buffer];
+    return replay->spaces[buffer->space] + (buffer->offset + v->offset) / LINE;
 }
 
 static void fill(struct replay *replay, int32_t view, int64_t bytes, int32_t value)
 {
-    int64_t i, first = first_line(replay, view);
+    uint64_t *lines = first_line(replay, view);
+    int64_t i;
     for (i = 0; i < bytes / LINE; i++)
-        replay->lines[first + i] = value < 0 ? 0 : tag(value, i);
+        lines[i] = value < 0 ? 0 : tag(value, i);
 }
 
 static bool holds(const struct replay *replay, int32_t view, int64_t bytes, int32_t value)
 {
-    int64_t i, first = first_line(replay, view);
+    const uint64_t *lines = first_line(replay, view);
+    int64_t i;
     for (i = 0; i < bytes / LINE; i++)
-        if (replay->lines[first + i] != tag(value, i))
+        if (lines[i] != tag(value, i))
             return false;
     return true;
 }
@@ -87,6 +92,30 @@ static void run(struct replay *replay, const struct remat_instruction *instructi
         replay->version[task->cells[k].cell] += task->cells[k].write;
 }
 
+/* A copy may read until its wait and write from its beginning on. */
+static void copy(struct replay *replay, const struct remat_instruction *instruction, bool done)
+{
+    int32_t from = instruction->inputs[0], to = instruction->outputs[0], value = replay->plan->views[from].value;
+    int64_t bytes = replay->graph->values[value].bytes;
+    fail_if(replay, !holds(replay, from, bytes, value), "a copy finds other bytes");
+    fill(replay, to, bytes, done ? value : -1);
+    replay->copies += done ? -1 : 1;
+}
+
+static void step(struct replay *replay, const struct remat_instruction *instruction)
+{
+    if (instruction->kind == REMAT_WAIT) {
+        copy(replay, &replay->plan->instructions[instruction->event], true);
+    } else if (instruction->kind != REMAT_RUN) {
+        copy(replay, instruction, false);
+    } else {
+        bool finish = replay->graph->tasks[instruction->task].section == REMAT_FINISH;
+        fail_if(replay, finish && !replay->finish && replay->copies > 0, "a copy passes from section to section");
+        replay->finish |= finish;
+        run(replay, instruction);
+    }
+}
+
 /* Memory outside its buffer's life belongs to others: make it unreadable. */
 static void poison_bounds(struct replay *replay, int32_t at, bool before)
 {
@@ -94,32 +123,52 @@ static void poison_bounds(struct replay *replay, int32_t at, bool before)
     for (b = 0; b < replay->plan->buffers_count; b++) {
         const struct remat_buffer *buffer = &replay->plan->buffers[b];
         if ((before ? buffer->begin : buffer->end) == at)
-            memset(replay->lines + buffer->offset / LINE, 0, (size_t)(buffer->bytes / LINE) * sizeof *replay->lines);
+            memset(replay->spaces[buffer->space] + buffer->offset / LINE, 0,
+                   (size_t)(buffer->bytes / LINE) * sizeof **replay->spaces);
     }
+}
+
+/* The highest end of a buffer in a space. */
+static int64_t extent_of(const struct remat_plan *plan, enum remat_space space, int64_t extent)
+{
+    int32_t b;
+    for (b = 0; b < plan->buffers_count; b++)
+        if (plan->buffers[b].space == space && plan->buffers[b].offset + plan->buffers[b].bytes > extent)
+            extent = plan->buffers[b].offset + plan->buffers[b].bytes;
+    return extent;
+}
+
+static void step_all(struct replay *replay)
+{
+    const struct remat_plan *plan = replay->plan;
+    int32_t at, next = 0;
+    for (at = 0; at < plan->instructions_count; at++) {
+        if (plan->instructions[at].kind == REMAT_RUN) {
+            int32_t position = replay->graph->tasks[plan->instructions[at].task].position;
+            fail_if(replay, position > next, "a task runs before its turn");
+            next += position == next;
+        }
+        poison_bounds(replay, at, true);
+        step(replay, &plan->instructions[at]);
+        poison_bounds(replay, at, false);
+    }
+    fail_if(replay, next != replay->graph->order_count, "a task never runs");
+    fail_if(replay, replay->copies > 0, "a copy is never waited for");
 }
 
 const char *replay_plan(const struct remat_task_graph *graph, const struct remat_plan *plan)
 {
     struct replay replay = {.graph = graph, .plan = plan};
-    int32_t at, next = 0, b;
-    int64_t extent = graph->staging_bytes;
-    for (b = 0; b < plan->buffers_count; b++)
-        if (plan->buffers[b].offset + plan->buffers[b].bytes > extent)
-            extent = plan->buffers[b].offset + plan->buffers[b].bytes;
-    if (extent != plan->arena_bytes)
-        return "the arena is not what the buffers take";
-    replay.lines = calloc((size_t)(extent / LINE) + 1, sizeof *replay.lines);
+    int64_t arena = extent_of(plan, REMAT_DEVICE, graph->staging_bytes), host = extent_of(plan, REMAT_HOST, 0);
+    if (arena != plan->arena_bytes || host != plan->host_bytes)
+        return "a space is not what the buffers take";
+    replay.spaces[REMAT_DEVICE] = calloc((size_t)(arena / LINE) + 1, sizeof **replay.spaces);
+    replay.spaces[REMAT_HOST] = calloc((size_t)(host / LINE) + 1, sizeof **replay.spaces);
     replay.version = calloc((size_t)graph->cells_count + 1, sizeof *replay.version);
-    for (at = 0; at < plan->instructions_count && replay.lines && replay.version; at++) {
-        int32_t position = graph->tasks[plan->instructions[at].task].position;
-        fail_if(&replay, position > next, "a task runs before its turn");
-        next += position == next;
-        poison_bounds(&replay, at, true);
-        run(&replay, &plan->instructions[at]);
-        poison_bounds(&replay, at, false);
-    }
-    fail_if(&replay, next != graph->order_count, "a task never runs");
-    free(replay.lines);
+    if (replay.spaces[REMAT_DEVICE] && replay.spaces[REMAT_HOST] && replay.version)
+        step_all(&replay);
+    free(replay.spaces[REMAT_DEVICE]);
+    free(replay.spaces[REMAT_HOST]);
     free(replay.version);
     return replay.problem;
 }

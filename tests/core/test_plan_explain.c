@@ -71,6 +71,33 @@ static void numbers_are_the_plans(void **state)
     }
 }
 
+/* What is offloaded stands in its table, and kernels wait as long as the step is longer than its runs. */
+static void copies_are_told(void **state)
+{
+    uint64_t seed;
+    (void)state;
+    for (seed = 0; seed < 12; seed++) {
+        struct remat_task_graph graph;
+        struct remat_plan plan;
+        int32_t at, fetches = 0, runs = 0;
+        char *text;
+        plan_fixture_copies(seed, 12, 1, &graph, &plan);
+        for (at = 0; at < plan.instructions_count; at++) {
+            fetches += plan.instructions[at].kind == REMAT_FETCH;
+            runs += plan.instructions[at].kind == REMAT_RUN;
+        }
+        text = explain(&graph, &plan, true);
+        see(text, "  runs         %lld, of which", runs);
+        see(text, "  host memory  ", 0);
+        see(text, "(%lld bytes)\n", plan.host_bytes);
+        see(text, "In host memory for a while", 0);
+        assert_int_equal(count_words(text, "   fetch "), fetches + 1); /* and the table's head */
+        free(text);
+        remat_plan_free(&plan);
+        remat_task_graph_free(&graph);
+    }
+}
+
 static void keep_all_recomputes_nothing(void **state)
 {
     struct remat_task_graph graph;
@@ -83,6 +110,7 @@ static void keep_all_recomputes_nothing(void **state)
     assert_null(strstr(text, "Instructions"));
     assert_null(strstr(text, "lower bound"));
     assert_null(strstr(text, "budget"));
+    assert_null(strstr(text, "host memory"));
     free(text);
     remat_plan_free(&plan);
     remat_task_graph_free(&graph);
@@ -142,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_the_plans),
+        cmocka_unit_test(copies_are_told),
         cmocka_unit_test(keep_all_recomputes_nothing),
         cmocka_unit_test(blocks_add_up),
         cmocka_unit_test(wrong_plans_and_full_disks_are_refused),

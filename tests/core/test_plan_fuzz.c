@@ -38,6 +38,8 @@ static void change_operand(struct random_stream *stream, struct remat_plan *plan
     struct remat_instruction *instruction = &plan->instructions[at];
     int32_t view = random_below(stream, plan->views_count);
     int32_t slot = random_below(stream, 3);
+    if (instruction->kind != REMAT_RUN && plan->views[view].value < 0)
+        return; /* no index of a value */
     if (slot == 0 && instruction->inputs[0] >= 0)
         instruction->inputs[0] = view;
     else if (slot == 1 && instruction->outputs[0] >= 0)
@@ -102,7 +104,11 @@ static void mutate(struct random_stream *stream, const struct remat_task_graph *
         plan->views[view].buffer = random_below(stream, plan->buffers_count);
         break;
     case 7:
-        plan->instructions[at].option = random_below(stream, graph->tasks[plan->instructions[at].task].options_count);
+        if (plan->instructions[at].kind == REMAT_RUN)
+            plan->instructions[at].option =
+                random_below(stream, graph->tasks[plan->instructions[at].task].options_count);
+        else if (plan->instructions[at].kind == REMAT_WAIT)
+            plan->instructions[at].event = random_below(stream, plan->instructions_count);
         break;
     default:
         change_buffer(stream, plan);
@@ -115,10 +121,13 @@ static void accepted_plans_replay(void **state)
     int32_t accepted = 0, refused = 0, round;
     uint64_t seed;
     (void)state;
-    for (seed = 0; seed < 40; seed++) {
+    for (seed = 0; seed < 60; seed++) {
         struct remat_task_graph graph;
         struct remat_plan valid;
-        plan_fixture(seed, 3 + (int32_t)(seed % 12), 2, &graph, &valid);
+        if (seed % 4 < 2)
+            plan_fixture(seed, 3 + (int32_t)(seed % 12), 2, &graph, &valid);
+        else
+            plan_fixture_copies(seed, 3 + (int32_t)(seed % 12), 2, &graph, &valid);
         for (round = 0; round < 150; round++) {
             struct remat_plan plan = plan_copy(&valid);
             struct remat_error err = {0};

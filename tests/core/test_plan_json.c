@@ -46,30 +46,30 @@ static void plans_survive_a_round_trip(void **state)
     }
 }
 
-static void waits_survive_too(void **state)
+static void copies_survive_too(void **state)
 {
-    struct remat_task_graph graph;
-    struct remat_plan plan, longer, back;
-    struct remat_error err = {0};
-    json_t *json;
+    uint64_t seed;
     (void)state;
-    plan_fixture(2, 4, 0, &graph, &plan);
-    longer = plan_copy(&plan);
-    memset(&longer.instructions[longer.instructions_count], 0xff, sizeof *longer.instructions);
-    longer.instructions[longer.instructions_count].kind = REMAT_WAIT;
-    longer.instructions[longer.instructions_count].stream = 0;
-    longer.instructions[longer.instructions_count++].event = 3;
-    longer.finish_begin = longer.instructions_count;
-    json = remat_plan_to_json(&longer);
-    if (remat_plan_from_json(json, "plan.json", &back, &err) != REMAT_OK ||
-        remat_plan_verify(&graph, &back, &err) != REMAT_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(remat_plan_hash(&back), remat_plan_hash(&longer));
-    json_decref(json);
-    remat_plan_free(&back);
-    remat_plan_free(&longer);
-    remat_plan_free(&plan);
-    remat_task_graph_free(&graph);
+    for (seed = 0; seed < 6; seed++) {
+        struct remat_task_graph graph;
+        struct remat_plan plan, back;
+        struct remat_error err = {0};
+        json_t *json;
+        plan_fixture_copies(seed, 10, 1, &graph, &plan);
+        plan.host_budget_bytes = seed % 2 ? plan.host_bytes : INT64_MAX;
+        assert_true(plan.host_bytes > 0);
+        json = remat_plan_to_json(&plan);
+        if (remat_plan_from_json(json, "plan.json", &back, &err) != REMAT_OK ||
+            remat_plan_verify(&graph, &back, &err) != REMAT_OK)
+            fail_msg("%s", err.message);
+        assert_int_equal(remat_plan_hash(&back), remat_plan_hash(&plan));
+        assert_int_equal(back.host_budget_bytes, plan.host_budget_bytes);
+        assert_int_equal(back.host_bytes, plan.host_bytes);
+        json_decref(json);
+        remat_plan_free(&back);
+        remat_plan_free(&plan);
+        remat_task_graph_free(&graph);
+    }
 }
 
 static void refuse(json_t *json, const char *words)
@@ -88,7 +88,7 @@ static json_t *fresh(void)
     struct remat_task_graph graph;
     struct remat_plan plan;
     json_t *json;
-    plan_fixture(6, 5, 1, &graph, &plan);
+    plan_fixture_copies(6, 5, 1, &graph, &plan);
     json = remat_plan_to_json(&plan);
     remat_plan_free(&plan);
     remat_task_graph_free(&graph);
@@ -98,6 +98,18 @@ static json_t *fresh(void)
 static json_t *element(json_t *json, const char *key, size_t at)
 {
     return json_array_get(json_object_get(json, key), at);
+}
+
+/* The last instruction of a kind. */
+static json_t *of_kind(json_t *json, const char *kind)
+{
+    json_t *list = json_object_get(json, "instructions");
+    size_t at = json_array_size(list);
+    while (at-- > 0)
+        if (strcmp(json_string_value(json_object_get(json_array_get(list, at), "kind")), kind) == 0)
+            return json_array_get(list, at);
+    fail_msg("no %s in the plan", kind);
+    return NULL;
 }
 
 /* One field changed; what the message must contain. */
@@ -113,7 +125,7 @@ static void malformed_plans_are_refused(void **state)
         refuse(json, (words));                         \
     } while (0)
     REFUSE(json, "format", json_string("remat-profile"), "remat-profile");
-    REFUSE(json, "version", json_integer(2), "version 1");
+    REFUSE(json, "version", json_integer(1), "version 2");
     REFUSE(json, "graph_hash", json_string("12"), "16 hexadecimal digits");
     REFUSE(json, "plan_hash", json_string("0123456789abcdef"), "the file was changed");
     REFUSE(json, "solver", json_string("a name that is longer than thirty-one characters"), "at most 31");
@@ -126,12 +138,19 @@ static void malformed_plans_are_refused(void **state)
     REFUSE(element(json, "buffers", 2), "offset_bytes", json_integer(64000000), "the file was changed");
     REFUSE(element(json, "views", 1), "buffer", json_integer(100000), "views[1]: \"buffer\"");
     REFUSE(element(json, "views", 1), "value", json_integer(-2), "views[1]: \"value\"");
-    REFUSE(element(json, "instructions", 3), "kind", json_string("jump"), "instructions[3]: \"kind\" is \"jump\"");
-    REFUSE(element(json, "instructions", 3), "kind", json_string("wait"), "\"event\"");
-    REFUSE(element(json, "instructions", 3), "task", json_integer(INT64_MAX), "instructions[3]: \"task\"");
-    REFUSE(element(json, "instructions", 3), "scratch", json_integer(100000), "\"scratch\"");
-    REFUSE(element(json, "instructions", 3), "inputs", json_pack("[i]", 100000), "\"inputs\"[0]");
-    REFUSE(element(json, "instructions", 3), "outputs", json_pack("[i,i,i,i,i]", 0, 1, 2, 3, 4), "at most 4");
+    REFUSE(json, "host_bytes", json_integer(-1), "host_bytes");
+    REFUSE(json, "host_budget_bytes", json_string("1GiB"), "host_budget_bytes");
+    REFUSE(of_kind(json, "run"), "kind", json_string("jump"), "\"kind\" is \"jump\"");
+    REFUSE(of_kind(json, "run"), "kind", json_string("wait"), "\"event\"");
+    REFUSE(of_kind(json, "run"), "kind", json_string("store"), "\"from\"");
+    REFUSE(of_kind(json, "run"), "task", json_integer(INT64_MAX), "\"task\"");
+    REFUSE(of_kind(json, "run"), "scratch", json_integer(100000), "\"scratch\"");
+    REFUSE(of_kind(json, "run"), "inputs", json_pack("[i]", 100000), "\"inputs\"[0]");
+    REFUSE(of_kind(json, "run"), "outputs", json_pack("[i,i,i,i,i]", 0, 1, 2, 3, 4), "at most 4");
+    REFUSE(of_kind(json, "store"), "from", json_integer(-1), "\"from\"");
+    REFUSE(of_kind(json, "fetch"), "to", json_integer(100000), "\"to\"");
+    REFUSE(of_kind(json, "wait"), "event", json_integer(100000), "\"event\"");
+    REFUSE(of_kind(json, "fetch"), "kind", json_string("store"), "the file was changed");
     REFUSE(json, "instructions", json_null(), "found null");
     json = fresh();
     json_object_del(json, "views");
@@ -180,7 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_survive_a_round_trip),
-        cmocka_unit_test(waits_survive_too),
+        cmocka_unit_test(copies_survive_too),
         cmocka_unit_test(malformed_plans_are_refused),
         cmocka_unit_test(damaged_files_never_crash),
     };

@@ -207,7 +207,8 @@ static void insert(struct remat_schedule *schedule, int32_t at, int32_t task)
 {
     struct remat_error err = {0};
     assert_int_equal(remat_schedule_push(schedule, 0, 0, &err), REMAT_OK);
-    memmove(schedule->entries + at + 1, schedule->entries + at, (size_t)(schedule->count - 1 - at) * sizeof *schedule->entries);
+    memmove(schedule->entries + at + 1, schedule->entries + at,
+            (size_t)(schedule->count - 1 - at) * sizeof *schedule->entries);
     schedule->entries[at] = (struct remat_entry){REMAT_RUN, task, 0, -1};
 }
 

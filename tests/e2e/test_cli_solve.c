@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { USAGE = 2, INFEASIBLE = 3, BAD_DATA = 65, MISSING_INPUT = 66, IO_ERROR = 74 };
+enum { USAGE = 2, INFEASIBLE = 3, BAD_DATA = 65, MISSING_INPUT = 66, UNAVAILABLE = 69, IO_ERROR = 74 };
 
 /* Small, but with enough activations for budgets to matter. */
 #define MODEL "gpt2 --layers 3 --width 32 --heads 2 --seq 64 --batch 4 --vocab 50 --threads 1"
@@ -71,6 +71,51 @@ static void test_solve_and_explain(void **state)
     assert_int_equal(cli_count_entries(cli, ""), 3);
     json_decref(all);
     json_decref(half);
+}
+
+/* Keep-all fits only if values wait on the host. */
+static void test_offloading(void **state)
+{
+    struct cli *cli = *state;
+    json_t *json = solve_json(cli, "--solver keep-all --budget 75% --offload 64MiB -o plan.json"), *file;
+    int64_t host_bytes = cli_integer(json, "planned_host_bytes");
+    char text[64];
+    check_summary(json);
+    assert_true(host_bytes > 0 && host_bytes <= 64 << 20);
+    json_decref(json);
+    file = cli_read_json(cli, "plan.json");
+    assert_int_equal(cli_integer(file, "host_bytes"), host_bytes);
+    assert_int_equal(cli_integer(file, "host_budget_bytes"), 64 << 20);
+    json_decref(file);
+    cli_succeed(cli, "explain plan.json --instructions");
+    snprintf(text, sizeof text, "(%lld bytes), at most 64", (long long)host_bytes);
+    cli_expect_text(cli->out, text);
+    cli_expect_text(cli->out, "In host memory for a while");
+    cli_expect_text(cli->out, "store ");
+    cli_expect_text(cli->out, "fetch ");
+    cli_refuse(cli, INFEASIBLE, "smallest feasible budget", SOLVE " --solver keep-all --budget 75%% --offload 64");
+    cli_refuse(cli, UNAVAILABLE, "plan.txt|C and F lines|--offload",
+               SOLVE " --solver keep-all --budget 75%% --offload 64MiB --schedule plan.txt --json");
+    cli_refuse(cli, USAGE, "--offload|size", SOLVE " --offload much");
+}
+
+/* A profile of another time, or a graph of another system, does not say how fast copies are. */
+static void test_offloading_without_rates(void **state)
+{
+    struct cli *cli = *state;
+    json_t *profile = cli_read_json(cli, "p.json");
+    assert_true(cli_integer(profile, "to_host_bytes_per_s") > 0);
+    assert_true(cli_integer(profile, "to_device_bytes_per_s") > 0);
+    json_object_del(profile, "to_host_bytes_per_s");
+    cli_write_json(cli, "old.json", profile);
+    json_decref(profile);
+    cli_refuse(cli, UNAVAILABLE, "how fast copies to the host are|remat profile",
+               "solve --profile old.json --budget 75%% --offload 64MiB");
+    cli_succeed(cli, "solve --profile old.json --budget 75%%");
+    cli_write_text(cli, "graph.json", "{\"format\": \"remat-graph\", \"version\": 1, \"name\": \"pair\", \"nodes\": "
+                                      "[{\"name\": \"a\", \"time_ns\": 1, \"bytes\": 1}, {\"name\": \"b\", "
+                                      "\"time_ns\": 1, \"bytes\": 1}], \"edges\": [[0, 1]]}");
+    cli_refuse(cli, UNAVAILABLE, "pair|how fast copies to the host are", "solve --graph graph.json --offload 1MiB");
 }
 
 static void test_curve(void **state)
@@ -453,6 +498,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_prestate_setup_teardown(name, setup_profile, cli_teardown, profile)
         const struct CMUnitTest tests[] = {
             TEST(test_solve_and_explain),
+            TEST(test_offloading),
+            TEST(test_offloading_without_rates),
             TEST(test_curve),
             TEST(test_infeasible_budgets_name_the_smallest),
             TEST(test_memory_counts_parameters),

@@ -116,6 +116,29 @@ static void test_any_options_change_no_bit_either(void **state)
     cli_refuse(cli, USAGE, "--options|same or any|all", "train resnet18 --data synthetic --options all");
 }
 
+/* Nothing is recomputed, and not all of it fits: values wait on the host. */
+static void test_offloading_changes_no_bit(void **state)
+{
+    static const char *const options[] = {"", " --accumulate 2 --clip 0.5"};
+    struct cli *cli = *state;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        char expected[17];
+        json_t *json;
+        cli_succeed(cli, TRAIN " --steps 6 --json%s", options[i]);
+        take_hash(cli, expected);
+        cli_succeed(cli, TRAIN " --steps 6 --json%s --solver keep-all --budget 80%% --offload 64MiB", options[i]);
+        check_hash(cli, expected);
+        json = cli_json(cli);
+        assert_true(cli_integer(json, "planned_host_bytes") > 0);
+        assert_int_equal(cli_integer(json, "planned_host_bytes"), cli_integer(json, "measured_host_bytes"));
+        json_decref(json);
+    }
+    cli_succeed(cli, TRAIN " --steps 6 --solver keep-all --budget 80%% --offload 64MiB -o run");
+    cli_expect_text(cli->out, "host memory: planned ");
+    cli_succeed(cli, TRAIN " --steps 6 --plan run/plan.json");
+    cli_succeed(cli, "report run");
+}
+
 static void test_images_within_half(void **state)
 {
     struct cli *cli = *state;
@@ -340,6 +363,7 @@ int main(void)
         TEST(test_a_run_leaves_its_records),
         TEST(test_budgets_change_no_bit),
         TEST(test_any_options_change_no_bit_either),
+        TEST(test_offloading_changes_no_bit),
         TEST(test_images_within_half),
         TEST(test_impossible_budgets),
         TEST(test_interruptions),

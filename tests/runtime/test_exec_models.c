@@ -193,6 +193,8 @@ static void train(struct world *w, const struct remat_plan *plan, bool poison, s
     support_ok(remat_exec_measured(run.exec, &measure, &w->err), &w->err);
     assert_int_equal(measure.peak_bytes, plan->arena_bytes);
     assert_int_equal(measure.live_peak_bytes, plan->live_peak_bytes);
+    assert_int_equal(measure.host_peak_bytes, plan->host_bytes);
+    assert_int_equal(measure.host_live_peak_bytes, plan->host_live_peak_bytes);
     support_ok(remat_state_hash(&run.state, &trace->state, &w->err), &w->err);
     support_run_close(&run);
 }
@@ -352,31 +354,115 @@ static void test_gpt2_clipped_plans(void **state)
     check_all_plans(&gpt2_clipped);
 }
 
-/* A run that nobody observes leaves the same state. Where a device records steps, this one is replayed. */
-static void check_unobserved(const struct setting *setting)
+/* A run that nobody observes leaves the state that a trace left. Where a device records steps, this one is replayed. */
+static void train_unobserved(struct world *w, const struct remat_plan *plan, const struct trace *expected)
 {
     const struct remat_exec_options options = {.track = true};
-    struct world w = {0};
-    struct remat_plan plan;
-    struct trace expected;
     struct support_run run;
     struct remat_exec_measure measure;
     uint64_t state;
+    open_run(w, plan, &options, &run);
+    for (int64_t step = 0; step < STEPS; step++)
+        support_run_step(&run, &w->graph, step, NULL);
+    support_ok(remat_exec_measured(run.exec, &measure, &w->err), &w->err);
+    assert_int_equal(measure.peak_bytes, plan->arena_bytes);
+    assert_int_equal(measure.live_peak_bytes, plan->live_peak_bytes);
+    assert_int_equal(measure.host_peak_bytes, plan->host_bytes);
+    assert_int_equal(measure.host_live_peak_bytes, plan->host_live_peak_bytes);
+    support_ok(remat_state_hash(&run.state, &state, &w->err), &w->err);
+    assert_true(state == expected->state);
+    support_run_close(&run);
+}
+
+static void check_unobserved(const struct setting *setting)
+{
+    struct world w = {0};
+    struct remat_plan plan;
+    struct trace expected;
     open_world(&w, setting, device_name(setting));
     solve(&w, "chain", 0, &plan);
     train(&w, &plan, false, &expected);
-    open_run(&w, &plan, &options, &run);
-    for (int64_t step = 0; step < STEPS; step++)
-        support_run_step(&run, &w.graph, step, NULL);
-    support_ok(remat_exec_measured(run.exec, &measure, &w.err), &w.err);
-    assert_int_equal(measure.peak_bytes, plan.arena_bytes);
-    assert_int_equal(measure.live_peak_bytes, plan.live_peak_bytes);
-    support_ok(remat_state_hash(&run.state, &state, &w.err), &w.err);
-    assert_true(state == expected.state);
-    support_run_close(&run);
+    train_unobserved(&w, &plan, &expected);
     free(expected.gradients);
     remat_plan_free(&plan);
     close_world(&w);
+}
+
+/* A budget that only host memory makes possible: the method recomputes nothing, or what it recomputes is not enough.
+ * Whether it is. */
+static bool check_offloaded_plan(struct world *w, const char *name, int64_t budget, const struct trace *expected)
+{
+    const struct remat_solve_options options = {
+        .budget_bytes = budget, .host_budget_bytes = INT64_MAX, .threads = 1, .without_bound = true};
+    const struct remat_solver *solver;
+    struct remat_plan plan;
+    struct trace found;
+    enum remat_status status;
+    support_ok(remat_solver_find(name, &solver, &w->err), &w->err);
+    status = remat_solve(&w->graph, solver, &options, &plan, &w->err);
+    if (status == REMAT_INFEASIBLE)
+        return false;
+    support_ok(status, &w->err);
+    assert_true(plan.arena_bytes <= budget && plan.host_bytes > 0);
+    train(w, &plan, true, &found);
+    expect_same(expected, &found, &plan);
+    train_unobserved(w, &plan, expected);
+    free(found.gradients);
+    remat_plan_free(&plan);
+    return true;
+}
+
+/* With fast copies and with slow ones, which take their places elsewhere. */
+static void check_offloaded(const struct setting *setting)
+{
+    struct world w = {0};
+    struct remat_plan keep_all, least;
+    struct trace expected;
+    open_world(&w, setting, device_name(setting));
+    solve(&w, "keep-all", INT64_MAX, &keep_all);
+    solve(&w, "chain", 0, &least);
+    train(&w, &keep_all, false, &expected);
+    for (int64_t rate = INT64_C(1000000000); rate <= INT64_C(1000000000000); rate *= 1000) {
+        w.graph.to_host_bytes_per_s = rate;
+        w.graph.to_device_bytes_per_s = 2 * rate;
+        assert_true(check_offloaded_plan(&w, "keep-all", keep_all.arena_bytes * 9 / 10, &expected));
+        assert_true(check_offloaded_plan(&w, "keep-all", keep_all.arena_bytes * 3 / 4, &expected));
+        (void)check_offloaded_plan(&w, "chain", least.arena_bytes - 64, &expected);
+    }
+    free(expected.gradients);
+    remat_plan_free(&least);
+    remat_plan_free(&keep_all);
+    close_world(&w);
+}
+
+static void test_gpt2_offloaded(void **state)
+{
+    (void)state;
+    check_offloaded(&gpt2);
+}
+
+static void test_gpt2_accumulated_offloaded(void **state)
+{
+    (void)state;
+    check_offloaded(&gpt2_clipped);
+}
+
+static void test_gpt2_bf16_offloaded(void **state)
+{
+    (void)state;
+    check_offloaded(&gpt2_bf16);
+}
+
+static void test_resnet18_offloaded(void **state)
+{
+    (void)state;
+    check_offloaded(&resnet18);
+}
+
+static void test_resnet18_accumulated_offloaded(void **state)
+{
+    (void)state;
+    check_offloaded(&resnet18_cifar);
 }
 
 static void test_gpt2_unobserved(void **state)
@@ -478,13 +564,24 @@ static void test_gpt2_bf16_reference(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resnet18_plans),      cmocka_unit_test(test_resnet18_accumulated_plans),
-        cmocka_unit_test(test_gpt2_plans),          cmocka_unit_test(test_gpt2_clipped_plans),
-        cmocka_unit_test(test_resnet152_plans),     cmocka_unit_test(test_large_gpt2_plans),
-        cmocka_unit_test(test_gpt2_reference),      cmocka_unit_test(test_resnet18_reference),
-        cmocka_unit_test(test_gpt2_unobserved),     cmocka_unit_test(test_resnet18_bf16_plans),
-        cmocka_unit_test(test_gpt2_bf16_plans),     cmocka_unit_test(test_gpt2_bf16_clipped_plans),
+        cmocka_unit_test(test_resnet18_plans),
+        cmocka_unit_test(test_resnet18_accumulated_plans),
+        cmocka_unit_test(test_gpt2_plans),
+        cmocka_unit_test(test_gpt2_clipped_plans),
+        cmocka_unit_test(test_resnet152_plans),
+        cmocka_unit_test(test_large_gpt2_plans),
+        cmocka_unit_test(test_gpt2_reference),
+        cmocka_unit_test(test_resnet18_reference),
+        cmocka_unit_test(test_gpt2_unobserved),
+        cmocka_unit_test(test_resnet18_bf16_plans),
+        cmocka_unit_test(test_gpt2_bf16_plans),
+        cmocka_unit_test(test_gpt2_bf16_clipped_plans),
         cmocka_unit_test(test_gpt2_bf16_reference),
+        cmocka_unit_test(test_gpt2_offloaded),
+        cmocka_unit_test(test_gpt2_accumulated_offloaded),
+        cmocka_unit_test(test_gpt2_bf16_offloaded),
+        cmocka_unit_test(test_resnet18_offloaded),
+        cmocka_unit_test(test_resnet18_accumulated_offloaded),
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);

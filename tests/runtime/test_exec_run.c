@@ -1,5 +1,6 @@
 /* The executor on a hand-made graph: exactness under recomputation, measured memory, refusals. */
 #include "runtime/backend/ref/ref.h"
+#include "solver/offload.h"
 #include "tests/runtime/support_exec.h"
 
 #include <setjmp.h>
@@ -155,6 +156,40 @@ static void test_recomputing_changes_no_bit(void **state)
     assert_true(train(f, &f->recompute, &poison, &measure) == expected);
 }
 
+/* Keep-all at 7/8 of its memory, the rest on the host. */
+static void place_offloaded(struct fixture *f, struct remat_plan *plan)
+{
+    struct remat_schedule base = {0}, offloaded = {0};
+    bool found;
+    f->graph.to_host_bytes_per_s = f->graph.to_device_bytes_per_s = 1000000000;
+    support_ok(remat_schedule_base(&f->graph, &base, &f->err), &f->err);
+    support_ok(
+        remat_offload(&f->graph, &base, f->keep_all.live_peak_bytes * 7 / 8, INT64_MAX, &offloaded, &found, &f->err),
+        &f->err);
+    assert_true(found && offloaded.count > base.count);
+    remat_schedule_free(&base);
+    place(f, &offloaded, plan);
+}
+
+static void test_offloading_changes_no_bit(void **state)
+{
+    struct fixture *f = *state;
+    const struct remat_exec_options plain = {0}, both = {.track = true, .poison = true}, timed = {.time = true};
+    struct remat_exec_measure measure;
+    struct remat_plan plan;
+    uint64_t expected = train(f, &f->keep_all, &plain, &measure);
+    place_offloaded(f, &plan);
+    assert_true(train(f, &plan, &plain, &measure) == expected);
+    assert_true(train(f, &plan, &timed, &measure) == expected);
+    assert_true(train(f, &plan, &both, &measure) == expected);
+    assert_int_equal(measure.peak_bytes, plan.arena_bytes);
+    assert_int_equal(measure.live_peak_bytes, plan.live_peak_bytes);
+    assert_int_equal(measure.host_peak_bytes, plan.host_bytes);
+    assert_int_equal(measure.host_live_peak_bytes, plan.host_live_peak_bytes);
+    assert_true(plan.host_bytes > 0);
+    remat_plan_free(&plan);
+}
+
 static void expect_measured(const struct remat_plan *plan, const struct remat_exec_measure *measure)
 {
     assert_int_equal(measure->peak_bytes, plan->arena_bytes);
@@ -302,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_recomputing_changes_no_bit, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(test_offloading_changes_no_bit, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_planned_is_measured, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_undercount_shows, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_other_graph_refused, open_fixture, close_fixture),
