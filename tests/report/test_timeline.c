@@ -69,13 +69,57 @@ static void test_recomputation(void **state)
     report_timeline_free(&timeline);
 }
 
+/* The first activation waits on the host, from behind its forward reader to its backward one. A copy takes two tasks'
+ * time. */
+static void make_offloaded_plan(struct remat_task_graph *graph, struct remat_plan *plan)
+{
+    struct remat_schedule schedule = {0};
+    struct remat_error err;
+    layered_graph(graph, LAYERS);
+    graph->to_host_bytes_per_s = graph->to_device_bytes_per_s = LAYER_BYTES * 250;
+    for (int32_t t = 0; t < graph->order_count; t++) {
+        if (t == 3)
+            assert_int_equal(remat_schedule_push_copy(&schedule, REMAT_STORE, 1, &err), REMAT_OK);
+        if (t == 2 * LAYERS)
+            assert_int_equal(remat_schedule_push_copy(&schedule, REMAT_FETCH, 1, &err), REMAT_OK);
+        if (t == 4 || t == 2 * LAYERS)
+            assert_int_equal(remat_schedule_push_copy(&schedule, REMAT_WAIT, 1, &err), REMAT_OK);
+        assert_int_equal(remat_schedule_push(&schedule, t, 0, &err), REMAT_OK);
+    }
+    if (remat_plan_place(graph, &schedule, REMAT_PLACE_EFFORT, plan, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    remat_schedule_free(&schedule);
+}
+
+static void test_offloading(void **state)
+{
+    struct report_timeline timeline;
+    struct remat_task_graph graph;
+    struct remat_plan plan;
+    struct remat_error err;
+    int32_t last;
+    make_offloaded_plan(&graph, &plan);
+    write_plan(*state, "p.json", &graph, &plan);
+    remat_plan_free(&plan);
+    remat_task_graph_free(&graph);
+    if (report_timeline_load(*state, "p.json", &timeline, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    check_peak(&timeline);
+    last = timeline.plan.instructions_count - 1;
+    assert_int_equal(timeline.bytes[LAYERS + 2][REMAT_ACTIVATION], (LAYERS - 1) * LAYER_BYTES);
+    /* one task beside the store, none beside the fetch: kernels stand still for 2 and for 4 ms */
+    assert_float_equal(timeline.start_ns[last + 1], (double)timeline.plan.predicted_step_ns, 0.5);
+    assert_int_equal(timeline.plan.predicted_step_ns - timeline.plan.keep_all_step_ns, 6000000);
+    report_timeline_free(&timeline);
+}
+
 static void test_bad_plans_are_refused(void **state)
 {
     struct report_timeline timeline;
     struct remat_error err;
     assert_int_equal(report_timeline_load(*state, "none.json", &timeline, &err), REMAT_MISSING_INPUT);
     report_timeline_free(&timeline);
-    folder_write(*state, "bad.json", "{\"format\": \"remat-plan\", \"version\": 1}");
+    folder_write(*state, "bad.json", "{\"format\": \"remat-plan\", \"version\": 2}");
     assert_int_equal(report_timeline_load(*state, "bad.json", &timeline, &err), REMAT_BAD_DATA);
     report_timeline_free(&timeline);
 }
@@ -85,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_keep_all, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_recomputation, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_offloading, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_bad_plans_are_refused, folder_make, folder_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
