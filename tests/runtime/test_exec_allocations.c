@@ -245,7 +245,27 @@ static void check_plan(const struct remat_backend *backend, struct remat_device 
     support_run_close(&run);
 }
 
-/* With the smallest plan of `only`, or of every method if that is NULL. */
+/* Keep-all in 3/4 of its memory, the rest on the host: copies and their threads ask for nothing either. */
+static void check_offloaded(const struct remat_backend *backend, struct remat_device *device,
+                            struct remat_task_graph *graph, int32_t threads)
+{
+    struct remat_solve_options solve = {.budget_bytes = INT64_MAX, .threads = 1};
+    const struct remat_solver *keep_all;
+    struct remat_plan plan;
+    struct remat_error err;
+    support_ok(remat_solver_find("keep-all", &keep_all, &err), &err);
+    support_ok(remat_solve_smallest(graph, keep_all, &solve, &plan, &err), &err);
+    graph->to_host_bytes_per_s = graph->to_device_bytes_per_s = 1000000000;
+    solve.budget_bytes = plan.arena_bytes * 3 / 4;
+    solve.host_budget_bytes = INT64_MAX;
+    remat_plan_free(&plan);
+    support_ok(remat_solve(graph, keep_all, &solve, &plan, &err), &err);
+    assert_true(plan.host_bytes > 0);
+    check_plan(backend, device, graph, &plan, threads);
+    remat_plan_free(&plan);
+}
+
+/* With the smallest plan of `only`, or of every method if that is NULL, and with values on the host. */
 static void check_model(const struct setting *setting, int32_t threads, const char *only)
 {
     const struct remat_device_config config = {.threads = threads};
@@ -270,6 +290,7 @@ static void check_model(const struct setting *setting, int32_t threads, const ch
         check_plan(backend, device, &graph, &plan, threads);
         remat_plan_free(&plan);
     }
+    check_offloaded(backend, device, &graph, threads);
     remat_task_graph_free(&graph);
     remat_layer_graph_free(&layers);
     backend->close(device);
