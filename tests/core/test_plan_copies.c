@@ -241,10 +241,10 @@ static void waits_are_needed(void **state)
     swap(&plan, 6, 7);
     plan_rebook(&chain, &plan);
     refuse(&plan, "before the wait for its copy by instruction 5");
-    plan = plan_of("rA sA wA rB rC rD");
-    drop(&plan, 2);
+    plan = plan_of("rA rB sB wB rC rD");
+    drop(&plan, 3);
     plan_rebook(&chain, &plan);
-    refuse(&plan, "instruction 1 (store): is not waited for in its section");
+    refuse(&plan, "instruction 2 (store): is not waited for in its section");
 }
 
 static void waits_are_for_earlier_copies_once(void **state)
