@@ -218,10 +218,10 @@ static void place_store(struct offload *o, struct gap *gap, double *lane_ns)
         o->time_ns[s] += stall;
 }
 
-/* The value is back before it is needed, as far as there is room. */
-static void place_fetch(struct offload *o, struct gap *gap, double wanted_ns)
+/* The value is back before it is needed, as far as there is room, and not asked for before those needed earlier. */
+static void place_fetch(struct offload *o, struct gap *gap, int32_t slot, double wanted_ns)
 {
-    int32_t earliest = gap->gone + 1;
+    int32_t earliest = gap->gone + 1 > slot ? gap->gone + 1 : slot;
     if (gap->last > o->finish && earliest <= o->finish)
         earliest = o->finish + 1;
     while (gap->fetch > earliest && o->time_ns[gap->fetch] > wanted_ns && has_room(o, gap->fetch - 1, gap->bytes))
@@ -229,7 +229,7 @@ static void place_fetch(struct offload *o, struct gap *gap, double wanted_ns)
 }
 
 /* Each fetch should begin so early that it, and all that the lane does after it, is in time, and its own time earlier
- * still. */
+ * still; and no later than those that come after it. */
 static enum remat_status place_fetches(struct offload *o)
 {
     double *wanted_ns, due_ns = o->time_ns[o->runs.count];
@@ -239,9 +239,11 @@ static enum remat_status place_fetches(struct offload *o)
         double copy_ns = (double)remat_copy_ns(o->graph, REMAT_FETCH, o->by_last[k]->bytes);
         due_ns = (o->time_ns[o->by_last[k]->last] < due_ns ? o->time_ns[o->by_last[k]->last] : due_ns) - copy_ns;
         wanted_ns[k] = due_ns - copy_ns;
+        if (k + 1 < o->chosen_count && wanted_ns[k + 1] < wanted_ns[k])
+            wanted_ns[k] = wanted_ns[k + 1];
     }
     for (k = 0; k < o->chosen_count; k++)
-        place_fetch(o, o->by_last[k], wanted_ns[k]);
+        place_fetch(o, o->by_last[k], k > 0 ? o->by_last[k - 1]->fetch : 0, wanted_ns[k]);
     free(wanted_ns);
     return REMAT_OK;
 }

@@ -127,14 +127,15 @@ static double share_of_limit(double limit_seconds, int32_t attempt, int64_t star
     return left / 2 > least ? left / 2 : least;
 }
 
-/* What to ask for after a placement above a budget by some excess: the next schedule of lower peak may well fit. Each
- * attempt asks for more of the excess, the last one for all. */
+/* What to ask for after a placement above a budget by some excess. Recomputing, the next schedule of lower peak may
+ * well fit: each attempt asks for more of the excess, the last one for all. Copies fill whatever room there is at any
+ * time, so that the next schedule would be as hard to place: each attempt asks for all. */
 static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_bytes, int64_t asked_bytes,
-                       int32_t attempt)
+                       int32_t parts)
 {
     if (placed_bytes <= asked_bytes)
         return budget_bytes;
-    return live_bytes - 1 - (placed_bytes - asked_bytes) / PLACE_ATTEMPTS * (attempt + 1);
+    return live_bytes - 1 - (placed_bytes - asked_bytes) / PLACE_ATTEMPTS * parts;
 }
 
 /* *out stays empty if no schedule, or no placement, fits. */
@@ -143,7 +144,7 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
                                      struct remat_plan *out, struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
-    int32_t attempt;
+    int32_t attempt, parts;
     for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
         struct remat_schedule schedule = {0};
         enum remat_status status;
@@ -158,10 +159,11 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
         REMAT_TRY(status);
         if (out->arena_bytes <= options->budget_bytes && out->host_bytes <= options->host_budget_bytes)
             return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err);
+        parts = offload ? PLACE_ATTEMPTS : attempt + 1;
         inner.budget_bytes =
-            tighten(inner.budget_bytes, out->live_peak_bytes, out->arena_bytes, options->budget_bytes, attempt);
+            tighten(inner.budget_bytes, out->live_peak_bytes, out->arena_bytes, options->budget_bytes, parts);
         inner.host_budget_bytes = tighten(inner.host_budget_bytes, out->host_live_peak_bytes, out->host_bytes,
-                                          options->host_budget_bytes, attempt);
+                                          options->host_budget_bytes, parts);
         remat_plan_free(out);
     }
     remat_plan_free(out);
