@@ -170,8 +170,8 @@ void remat_task_keep_class(struct remat_task *task, int32_t numerics);
 void remat_task_graph_keep_fastest(struct remat_task_graph *graph);
 
 /* Takes over the option times and the rates of copies of `from`, which must be the same graph (equal hashes,
- * REMAT_BAD_DATA otherwise): a plan's predicted times hold only with those it was made from. Tasks of `graph` with options of several
- * numerics classes first keep those of the class that `from` has. */
+ * REMAT_BAD_DATA otherwise): a plan's predicted times hold only with those it was made from. Tasks of `graph` with
+ * options of several numerics classes first keep those of the class that `from` has. */
 REMAT_MUST_CHECK enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph,
                                                                 const struct remat_task_graph *from,
                                                                 struct remat_error *err);

@@ -26,8 +26,8 @@ static void add_task(const char *name, enum remat_op op, int64_t time_ns, int64_
     struct remat_tensor tensor = remat_tensor_make(REMAT_U8, 1, &bytes);
     struct remat_error err = {0};
     int32_t id;
-    task.inputs_count = inputs_count;
-    memcpy(task.inputs, inputs, (size_t)inputs_count * sizeof *inputs);
+    for (; task.inputs_count < inputs_count; task.inputs_count++)
+        task.inputs[task.inputs_count] = inputs[task.inputs_count];
     assert_int_equal(remat_add_value(&chain, &tensor, REMAT_ACTIVATION, 0, &task.outputs[0], &err, "%s", name),
                      REMAT_OK);
     if (remat_add_task(&chain, &task, false, &id, &err) != REMAT_OK)
