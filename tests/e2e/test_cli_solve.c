@@ -112,9 +112,10 @@ static void test_offloading_without_rates(void **state)
     cli_refuse(cli, UNAVAILABLE, "how fast copies to the host are|remat profile",
                "solve --profile old.json --budget 75%% --offload 64MiB");
     cli_succeed(cli, "solve --profile old.json --budget 75%%");
-    cli_write_text(cli, "graph.json", "{\"format\": \"remat-graph\", \"version\": 1, \"name\": \"pair\", \"nodes\": "
-                                      "[{\"name\": \"a\", \"time_ns\": 1, \"bytes\": 1}, {\"name\": \"b\", "
-                                      "\"time_ns\": 1, \"bytes\": 1}], \"edges\": [[0, 1]]}");
+    cli_write_text(cli, "graph.json",
+                   "{\"format\": \"remat-graph\", \"version\": 1, \"name\": \"pair\", \"nodes\": "
+                   "[{\"name\": \"a\", \"time_ns\": 1, \"bytes\": 1}, {\"name\": \"b\", "
+                   "\"time_ns\": 1, \"bytes\": 1}], \"edges\": [[0, 1]]}");
     cli_refuse(cli, UNAVAILABLE, "pair|how fast copies to the host are", "solve --graph graph.json --offload 1MiB");
 }
 
