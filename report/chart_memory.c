@@ -94,9 +94,13 @@ static enum remat_status add_panel(struct report_page *page, struct report_chart
 {
     const struct remat_plan *plan = &drawn->timeline.plan;
     struct report_panel *panel = &chart->panels[chart->panels_count++];
-    REMAT_TRY(remat_pool_printf(&page->data->pool, &panel->y.label, err, "Live memory (%s): %s, peak %.2f %s",
+    char host[64] = "";
+    if (plan->host_bytes > 0)
+        snprintf(host, sizeof host, ", on the host %.2f %s", (double)plan->host_bytes / painting->bytes_unit,
+                 unit_name);
+    REMAT_TRY(remat_pool_printf(&page->data->pool, &panel->y.label, err, "Live memory (%s): %s, peak %.2f %s%s",
                                 unit_name, drawn->file.title, (double)plan->live_peak_bytes / painting->bytes_unit,
-                                unit_name));
+                                unit_name, host));
     painting->timeline = &drawn->timeline;
     panel->paint = paint;
     panel->context = painting;
