@@ -205,17 +205,20 @@ static enum remat_status walk_down(struct search *search, double budget, int64_t
     return remat_anneal(&anneal, err);
 }
 
-/* Looks for anything that fits, from the smallest known plan, at first in haste. */
+/* Looks for anything that fits: where time is limited at first in haste, from the smallest known plan. */
 static enum remat_status reach(struct search *search, const struct remat_solve_options *options,
                                struct remat_best *best, struct remat_error *err)
 {
-    double share;
-    for (share = 1.0 / 64; share <= 1 && !best->found && !(options->stop && *options->stop); share *= 4) {
+    double seconds = options->time_limit_seconds / 4, share;
+    for (share = 1.0 / 64; seconds > 0 && share < 1 && !best->found; share *= 4) {
         REMAT_TRY(load_schedule(search, &search->smallest.schedule, err));
-        REMAT_TRY(walk_down(search, (double)options->budget_bytes, (int64_t)(share * FEASIBILITY_WORK),
-                            share * options->time_limit_seconds / 4, options->stop, best, err));
+        REMAT_TRY(walk_down(search, (double)options->budget_bytes, (int64_t)(share * FEASIBILITY_WORK), share * seconds,
+                            options->stop, best, err));
     }
-    return REMAT_OK;
+    if (best->found)
+        return REMAT_OK;
+    REMAT_TRY(remat_sequence_reset(&search->sequence, err));
+    return walk_down(search, (double)options->budget_bytes, FEASIBILITY_WORK, seconds, options->stop, best, err);
 }
 
 static enum remat_status polish_best(struct search *search, const struct remat_solve_options *options, double deadline,
