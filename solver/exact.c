@@ -1,22 +1,24 @@
 #include "solver/exact.h"
 
+#include "solver/exact_needs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { TRIES_PER_STATE = 32 };
 
-/* After `done` tasks of the order, with these values present, having spent `extra_ns` more than the base time: the last
- * run, and the state before it. */
+/* After `done` tasks of the order, with these values present, having spent `extra_ns` more than the base time, with
+ * `needs_ns` still to spend at least: the last run, and the state before it. */
 struct state {
     uint64_t present;
-    int64_t extra_ns;
+    int64_t extra_ns, needs_ns;
     int32_t done, before;
     struct remat_exact_run run;
     bool settled;
 };
 
 struct queued {
-    int64_t extra_ns;
+    int64_t total_ns; /* spent and still to spend at least */
     int32_t state;
 };
 
@@ -24,6 +26,7 @@ struct exact {
     const struct remat_exact_problem *problem;
     int64_t base_ns, most_extra_ns;
     uint64_t *useful; /* per number of tasks done: values that a later run can use */
+    struct remat_exact_needs needs;
     struct state *states;
     int32_t states_count, states_capacity;
     int32_t *slots, slots_count; /* open addressing: state + 1 */
@@ -36,7 +39,7 @@ struct exact {
 struct step {
     int32_t before, done;
     struct remat_exact_run run;
-    int64_t extra_ns;
+    int64_t extra_ns, beside;
     uint64_t after, rest; /* present after it; of these, what it does not touch */
     int32_t rest_count, by_size[REMAT_EXACT_MOST_VALUES];
     int64_t rest_bytes[REMAT_EXACT_MOST_VALUES + 1]; /* of by_size[k] and all smaller ones */
@@ -48,6 +51,7 @@ static void exact_free(struct exact *e)
     free(e->states);
     free(e->slots);
     free(e->queue);
+    remat_exact_needs_free(&e->needs);
 }
 
 static int64_t bytes_of(const struct exact *e, uint64_t values)
@@ -100,6 +104,7 @@ static enum remat_status prepare(struct exact *e, struct remat_error *err)
         e->useful[k] = useful_after(e, k);
     for (k = 0; k < p->order_count; k++)
         e->base_ns += fastest_ns(e, p->order[k]);
+    REMAT_TRY(remat_exact_needs_init(p, &e->needs, err));
     e->most_extra_ns = p->below_ns == INT64_MAX ? INT64_MAX : p->below_ns - e->base_ns;
     for (e->slots_count = 1024; e->slots_count / 2 < p->states; e->slots_count *= 2)
         ;
@@ -118,13 +123,13 @@ static int32_t *slot_of(const struct exact *e, uint64_t present, int32_t done)
     return &e->slots[at];
 }
 
-static enum remat_status enqueue(struct exact *e, int64_t extra_ns, int32_t state, struct remat_error *err)
+static enum remat_status enqueue(struct exact *e, struct queued item, struct remat_error *err)
 {
     int32_t at;
     REMAT_TRY(REMAT_GROW(e->queue, e->queue_capacity, e->queue_count + 1, err));
-    for (at = e->queue_count++; at > 0 && e->queue[(at - 1) / 2].extra_ns > extra_ns; at = (at - 1) / 2)
+    for (at = e->queue_count++; at > 0 && e->queue[(at - 1) / 2].total_ns > item.total_ns; at = (at - 1) / 2)
         e->queue[at] = e->queue[(at - 1) / 2];
-    e->queue[at] = (struct queued){extra_ns, state};
+    e->queue[at] = item;
     return REMAT_OK;
 }
 
@@ -134,9 +139,9 @@ static struct queued dequeue(struct exact *e)
     int32_t at = 0, child;
     for (;; at = child) {
         child = 2 * at + 1;
-        if (child + 1 < e->queue_count && e->queue[child + 1].extra_ns < e->queue[child].extra_ns)
+        if (child + 1 < e->queue_count && e->queue[child + 1].total_ns < e->queue[child].total_ns)
             child++;
-        if (child >= e->queue_count || e->queue[child].extra_ns >= last.extra_ns)
+        if (child >= e->queue_count || e->queue[child].total_ns >= last.total_ns)
             break;
         e->queue[at] = e->queue[child];
     }
@@ -148,7 +153,11 @@ static struct queued dequeue(struct exact *e)
 static enum remat_status reach(struct exact *e, const struct state *next, struct remat_error *err)
 {
     int32_t *slot = slot_of(e, next->present, next->done), id = *slot - 1;
-    if (next->extra_ns >= e->most_extra_ns || (id >= 0 && e->states[id].extra_ns <= next->extra_ns))
+    int64_t needs_ns;
+    if (id >= 0 && e->states[id].extra_ns <= next->extra_ns)
+        return REMAT_OK;
+    needs_ns = id >= 0 ? e->states[id].needs_ns : remat_exact_needs_ns(&e->needs, next->done, next->present);
+    if (needs_ns == INT64_MAX || next->extra_ns >= e->most_extra_ns - needs_ns)
         return REMAT_OK;
     if (id < 0) {
         REMAT_TRY(REMAT_GROW(e->states, e->states_capacity, e->states_count + 1, err));
@@ -156,7 +165,8 @@ static enum remat_status reach(struct exact *e, const struct state *next, struct
         *slot = id + 1;
     }
     e->states[id] = *next;
-    return enqueue(e, next->extra_ns, id, err);
+    e->states[id].needs_ns = needs_ns;
+    return enqueue(e, (struct queued){next->extra_ns + needs_ns, id}, err);
 }
 
 /* Tries every least set of the values from by_size[from] on whose dropping makes room: as they are in descending order
@@ -164,7 +174,11 @@ static enum remat_status reach(struct exact *e, const struct state *next, struct
 static enum remat_status make_room(struct exact *e, const struct step *step, int32_t from, int64_t excess,
                                    uint64_t dropped, struct remat_error *err)
 {
-    const struct state next = {step->after & ~dropped, step->extra_ns, step->done, step->before, step->run, false};
+    const struct state next = {.present = step->after & ~dropped,
+                               .extra_ns = step->extra_ns,
+                               .done = step->done,
+                               .before = step->before,
+                               .run = step->run};
     int32_t k;
     e->tries++;
     if (exhausted(e))
@@ -216,7 +230,7 @@ static enum remat_status run_option(struct exact *e, struct step *step, struct r
 {
     const struct remat_exact_task *task = &e->problem->tasks[step->run.task];
     uint64_t useful = e->useful[step->done], choices = 0, choice;
-    int64_t live = e->problem->options[task->options + step->run.option].bytes +
+    int64_t live = step->beside + e->problem->options[task->options + step->run.option].bytes +
                    bytes_of(e, step->rest | task->inputs | task->outputs);
     int64_t saved_at_least = bytes_in_place(e, task, task->inputs & ~useful);
     int32_t p;
@@ -239,11 +253,13 @@ static enum remat_status run_task(struct exact *e, int32_t before, int32_t id, s
     const struct remat_exact_task *task = &e->problem->tasks[id];
     bool first = task->position == from.done;
     struct step step = {.before = before, .done = from.done + first, .run = {id, 0}};
-    if (task->inputs & ~from.present)
-        return REMAT_OK;
     if (!first &&
         (from.done < task->since || from.done > task->until || !(task->outputs & e->useful[from.done] & ~from.present)))
         return REMAT_OK;
+    if (task->inputs & ~from.present)
+        return REMAT_OK;
+    if (!first && e->problem->beside)
+        step.beside = e->problem->beside[from.done];
     step.rest = from.present & ~task->inputs & ~task->outputs & e->useful[step.done];
     sort_rest(e, &step);
     for (; step.run.option < task->options_count; step.run.option++) {
@@ -270,16 +286,17 @@ static enum remat_status trace(const struct exact *e, int32_t state, struct rema
     return REMAT_OK;
 }
 
-/* Settles states in ascending order of cost. */
+/* Settles states in ascending order of what they cost at least. */
 static enum remat_status settle(struct exact *e, struct remat_exact_answer *out, struct remat_error *err)
 {
     const struct remat_exact_problem *p = e->problem;
+    const struct state first = {.present = p->present & e->useful[0], .before = -1};
     int32_t t;
-    REMAT_TRY(reach(e, &(struct state){.present = p->present & e->useful[0], .before = -1}, err));
+    REMAT_TRY(reach(e, &first, err));
     while (e->queue_count > 0) {
         struct queued top = dequeue(e);
         struct state *state = &e->states[top.state];
-        out->lower_bound_ns = e->base_ns + top.extra_ns;
+        out->lower_bound_ns = e->base_ns + top.total_ns;
         if (state->settled)
             continue;
         state->settled = true;

@@ -1,4 +1,5 @@
-/* The exact method, for problems of few values: Dijkstra's algorithm over (tasks of the order done, values present).
+/* The exact method, for problems of few values: the A* algorithm over (tasks of the order done, values present), guided
+ * by what is missing (exact_needs.h).
  *
  * Dropping a value costs nothing, so values are kept until a run does not fit, and then every least set of them that
  * makes room is tried; what no later run can use is dropped at once. Costs are what exceeds the time of running every
@@ -35,6 +36,7 @@ struct remat_exact_problem {
     int32_t order_count;
     uint64_t present, wanted; /* at the beginning, at the end */
     int64_t budget_bytes;     /* for values and runs */
+    const int64_t *beside;    /* per number of tasks done: bytes that repetitions have to do without; NULL = none */
     int64_t below_ns;         /* answers that take as much or more are of no interest; INT64_MAX = all are */
     int32_t states;           /* gives up after so many */
 };

@@ -1,5 +1,5 @@
-/* Exact windows: what happens in a few consecutive stages of a sequence is replaced by the fastest way (solver/exact.h)
- * to leave the same data behind, beside what only passes through. */
+/* Exact windows: what happens in a few consecutive stages of a sequence is replaced by the fastest way to leave the
+ * same data behind (solver/subproblem.h). */
 #ifndef REMAT_SOLVER_POLISH_H
 #define REMAT_SOLVER_POLISH_H
 

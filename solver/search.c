@@ -14,7 +14,7 @@
 /* Work limits are counted in changes of the sequence, per stage of graphs up to a size; larger ones take longer for
  * each. */
 enum { SEARCH_WORK = 18000, FEASIBILITY_WORK = 9000, FLOOR_WORK = 4500, SMALL = 100, LARGE = 400 };
-enum { FLOOR_WALKS = 24, MOST_KNOWN = 64, WINDOW_STATES = 600 };
+enum { FLOOR_WALKS = 24, VARY_WALKS = 4, MOST_KNOWN = 64, WINDOW_STATES = 600 };
 
 /* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
 struct leg {
@@ -24,8 +24,8 @@ struct leg {
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
                                   {0.80, 0.1, false}, {0.90, 0.2, false}, {0.97, 0.05, false}};
 static const double FORESIGHT_SHARE = 0.1; /* of a limit of time */
-static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, FIRST_STEP = 0.08, LAST_STEP = 0.005,
-                    STRICT = 1000, POLISH_SHARE = 0.03;
+static const double COLD = 0.01, AGAIN_SHARE = 0.2, AGAIN_WITHIN = 0.9, VARY_HOT = 0.1, FIRST_STEP = 0.08,
+                    LAST_STEP = 0.005, STRICT = 1000, POLISH_SHARE = 0.03;
 
 /* A schedule found before. */
 struct known {
@@ -43,7 +43,7 @@ struct search {
     struct known known[MOST_KNOWN];
     int32_t known_count;
     struct remat_schedule last; /* the answer for last_budget */
-    int64_t last_budget;
+    int64_t last_budget, last_cost_ns, last_peak_bytes;
     struct remat_incumbent smallest; /* the chain's, lowered once asked for */
     bool lowered;
 };
@@ -205,12 +205,12 @@ static enum remat_status walk_down(struct search *search, double budget, int64_t
     return remat_anneal(&anneal, err);
 }
 
-/* Looks for anything that fits: where time is limited at first in haste, from the smallest known plan. */
+/* Looks for anything that fits within a limit of time: at first in haste, from the smallest known plan. */
 static enum remat_status reach(struct search *search, const struct remat_solve_options *options,
                                struct remat_best *best, struct remat_error *err)
 {
     double seconds = options->time_limit_seconds / 4, share;
-    for (share = 1.0 / 64; seconds > 0 && share < 1 && !best->found; share *= 4) {
+    for (share = 1.0 / 64; share < 1 && !best->found; share *= 4) {
         REMAT_TRY(load_schedule(search, &search->smallest.schedule, err));
         REMAT_TRY(walk_down(search, (double)options->budget_bytes, (int64_t)(share * FEASIBILITY_WORK), share * seconds,
                             options->stop, best, err));
@@ -348,6 +348,66 @@ static enum remat_status improve(struct search *search, const struct remat_solve
     return status;
 }
 
+static void forget_last(struct search *search)
+{
+    int32_t k, kept = 0;
+    for (k = 0; k < search->known_count; k++)
+        if (search->known[k].cost_ns == search->last_cost_ns && search->known[k].peak_bytes == search->last_peak_bytes)
+            remat_schedule_free(&search->known[k].schedule);
+        else
+            search->known[kept++] = search->known[k];
+    search->known_count = kept;
+}
+
+static bool is_last(const struct search *search, const struct remat_incumbent *plan)
+{
+    return plan->cost_ns == search->last_cost_ns && plan->peak_bytes == search->last_peak_bytes;
+}
+
+/* A short walk from the last answer. */
+static enum remat_status walk_off(struct search *search, const struct remat_solve_options *options, double hot,
+                                  double price, struct remat_incumbent *best, struct remat_error *err)
+{
+    double seconds = options->time_limit_seconds, now = remat_clock_seconds();
+    struct remat_best found = {0};
+    struct remat_anneal anneal = {.mover = &search->mover,
+                                  .budget_bytes = (double)options->budget_bytes,
+                                  .hot = hot,
+                                  .cold = COLD,
+                                  .work = (int64_t)(AGAIN_SHARE * (double)work_of(search, SEARCH_WORK)),
+                                  .deadline = seconds > 0 ? now + (1 - AGAIN_SHARE) * seconds : 0,
+                                  .stop = options->stop,
+                                  .price = price,
+                                  .best = &found};
+    enum remat_status status = load_schedule(search, &search->last, err);
+    if (status == REMAT_OK)
+        status = remat_anneal(&anneal, err);
+    if (status == REMAT_OK && found.found)
+        status = polish_best(search, options, seconds > 0 ? now + seconds : 0, &found, err);
+    if (status == REMAT_OK)
+        status = offer_best(search, options->budget_bytes, &found, best, err);
+    remat_best_free(&found);
+    return status;
+}
+
+/* Another plan than the last answer, which had no placement, but about as good: the hotter the farther from it. */
+static enum remat_status vary(struct search *search, const struct remat_solve_options *options,
+                              struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_bound bound;
+    double hot = VARY_HOT;
+    int32_t k;
+    REMAT_TRY(remat_closure_bounds(search->closure, &options->budget_bytes, 1, &bound, err));
+    if (options->attempt == 1)
+        forget_last(search);
+    for (k = 0; k < VARY_WALKS && (!best->found || is_last(search, best)); k++, hot *= 2) {
+        remat_schedule_free(&best->schedule);
+        *best = (struct remat_incumbent){0};
+        REMAT_TRY(walk_off(search, options, hot, bound.price, best, err));
+    }
+    return REMAT_OK;
+}
+
 /* Asks for less by a share that is halved whenever a walk fails. */
 static enum remat_status lower_peak(struct search *search, const struct remat_solve_options *options,
                                     struct remat_error *err)
@@ -393,23 +453,48 @@ static enum remat_status lower_exactly(struct search *search, bool *settled, str
     return REMAT_OK;
 }
 
-/* The same answer whatever was solved before: a budget of this size is feasible to every solving. */
+/* Once; the same answer whatever was solved before: a budget of this size is feasible to every solving. */
+static enum remat_status lower(struct search *search, const struct remat_solve_options *options,
+                               struct remat_error *err)
+{
+    bool settled;
+    if (search->lowered)
+        return REMAT_OK;
+    remat_mover_seed(&search->mover, options->seed);
+    REMAT_TRY(lower_exactly(search, &settled, err));
+    if (!settled)
+        REMAT_TRY(lower_peak(search, options, err));
+    search->lowered = true;
+    return remember(search, &search->smallest, err);
+}
+
 enum remat_status remat_search_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
                                         struct remat_schedule *out, struct remat_error *err)
 {
     struct search *search;
-    bool settled;
     memset(out, 0, sizeof *out);
     REMAT_TRY(search_of(solving, options, &search, err));
-    if (!search->lowered) {
-        remat_mover_seed(&search->mover, options->seed);
-        REMAT_TRY(lower_exactly(search, &settled, err));
-        if (!settled)
-            REMAT_TRY(lower_peak(search, options, err));
-        REMAT_TRY(remember(search, &search->smallest, err));
-        search->lowered = true;
-    }
+    REMAT_TRY(lower(search, options, err));
     return copy_schedule(&search->smallest.schedule, out, err);
+}
+
+/* Something to improve on. Without a limit of time that is the smallest plan where nothing else fits, so that the
+ * answer does not depend on whether the smallest plan was asked for before. */
+static enum remat_status start(struct search *search, const struct remat_solve_options *options,
+                               struct remat_incumbent *best, struct remat_error *err)
+{
+    REMAT_TRY(offer_starts(search, options, best, err));
+    if (best->found || options->time_limit_seconds > 0)
+        return REMAT_OK;
+    REMAT_TRY(lower(search, options, err));
+    return offer_starts(search, options, best, err);
+}
+
+static enum remat_status find(struct search *search, const struct remat_solve_options *options,
+                              struct remat_incumbent *best, struct remat_error *err)
+{
+    REMAT_TRY(start(search, options, best, err));
+    return best->found || options->time_limit_seconds > 0 ? improve(search, options, best, err) : REMAT_OK;
 }
 
 enum remat_status remat_search_solve(struct remat_solving *solving, const struct remat_solve_options *options,
@@ -423,11 +508,17 @@ enum remat_status remat_search_solve(struct remat_solving *solving, const struct
     memset(out, 0, sizeof *out);
     asked.budget_bytes = options->budget_bytes > 0 ? options->budget_bytes : 1;
     REMAT_TRY(search_of(solving, options, &search, err));
-    REMAT_TRY_GOTO(offer_starts(search, &asked, &best, err), done);
-    REMAT_TRY_GOTO(improve(search, &asked, &best, err), done);
-    if (best.found) {
+    if (options->attempt > 0 && search->last.count > 0)
+        REMAT_TRY_GOTO(vary(search, &asked, &best, err), done);
+    if (!best.found)
+        REMAT_TRY_GOTO(find(search, &asked, &best, err), done);
+    if (best.found && options->attempt > 0) {
+        status = remember(search, &best, err);
+    } else if (best.found) {
         remat_schedule_free(&search->last);
         search->last_budget = asked.budget_bytes;
+        search->last_cost_ns = best.cost_ns;
+        search->last_peak_bytes = best.peak_bytes;
         REMAT_TRY_GOTO(copy_schedule(&best.schedule, &search->last, err), done);
         status = remember(search, &best, err);
     } else {

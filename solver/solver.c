@@ -23,12 +23,16 @@ const struct remat_solver remat_solvers[] = {
 
 static const double FALL_BACK_SHARE = 0.1;
 enum {
-    PLACE_ATTEMPTS = 8,
+    PLACE_ATTEMPTS = 16,
+    OTHER_SCHEDULES = 8, /* of them for the same budget */
 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
  * to be closed is worth a share of it. */
 enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that many may cost */
-static const double BOUND_SHARE = 0.25;      /* after the search, which spends some itself */
+static const double ATTEMPT_SHARE = 0.02;    /* after the first */
+static const double WELL_PLACED = 0.003;     /* so much slower than the schedule that could not be placed */
+static const double LEAST_BOUND_SHARE = 0.05;
+static const double BOUND_SHARE = 0.25; /* after the search, which spends some itself */
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -118,15 +122,6 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
     return remat_fail_infeasible(graph, solver->name, options->budget_bytes, out->arena_bytes, peak_task(out), err);
 }
 
-/* What the next attempt may take of a limit: most of it the first, half of what is left each other. */
-static double share_of_limit(double limit_seconds, int32_t attempt, int64_t started_ns)
-{
-    double left = limit_seconds - 1e-9 * (double)(remat_clock_ns() - started_ns), least = 0.01 * limit_seconds;
-    if (attempt == 0 || limit_seconds <= 0)
-        return (1 - BOUND_SHARE) * limit_seconds;
-    return left / 2 > least ? left / 2 : least;
-}
-
 /* What to ask for after a placement above a budget by some excess. Recomputing, the next schedule of lower peak may
  * well fit: each attempt asks for more of the excess, the last one for all. Copies fill whatever room there is at any
  * time, so that the next schedule would be as hard to place: each attempt asks for all. */
@@ -138,36 +133,73 @@ static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_
     return live_bytes - 1 - (placed_bytes - asked_bytes) / PLACE_ATTEMPTS * parts;
 }
 
+static bool is_late(const struct remat_solve_options *options, int64_t started_ns)
+{
+    double seconds = 1e-9 * (double)(remat_clock_ns() - started_ns);
+    return options->time_limit_seconds > 0 && seconds > (1 - FALL_BACK_SHARE) * options->time_limit_seconds;
+}
+
+/* Asks for a schedule that may be easier to place: an anytime method first for others of the same budget, then for less
+ * memory. */
+static void ask_again(bool others, bool offload, const struct remat_solve_options *options,
+                      const struct remat_plan *placed, struct remat_solve_options *inner)
+{
+    int32_t parts = offload ? PLACE_ATTEMPTS : inner->attempt + 1;
+    inner->attempt++;
+    inner->time_limit_seconds = ATTEMPT_SHARE * options->time_limit_seconds;
+    if (others)
+        return;
+    inner->budget_bytes =
+        tighten(inner->budget_bytes, placed->live_peak_bytes, placed->arena_bytes, options->budget_bytes, parts);
+    inner->host_budget_bytes = tighten(inner->host_budget_bytes, placed->host_live_peak_bytes, placed->host_bytes,
+                                       options->host_budget_bytes, parts);
+}
+
+/* Keeps the faster plan of two, the older one if they are equal; empty ones are slower than any. */
+static void keep_faster(struct remat_plan *best, struct remat_plan *other)
+{
+    struct remat_plan slower = *other;
+    if (best->instructions_count == 0 || other->predicted_step_ns < best->predicted_step_ns) {
+        slower = *best;
+        *best = *other;
+    }
+    remat_plan_free(&slower);
+    memset(other, 0, sizeof *other);
+}
+
 /* *out stays empty if no schedule, or no placement, fits. */
 static enum remat_status try_placing(struct remat_solving *solving, const struct remat_solver *solver,
                                      const struct remat_solve_options *options, bool offload, int64_t started_ns,
                                      struct remat_plan *out, struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
-    int32_t attempt, parts;
-    for (attempt = 0; attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0; attempt++) {
+    int64_t first_ns = 0; /* of the first schedule, placed or not */
+    bool others = solver->anytime && !offload;
+    inner.time_limit_seconds *= 1 - BOUND_SHARE;
+    while (inner.attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0) {
         struct remat_schedule schedule = {0};
-        enum remat_status status;
-        inner.time_limit_seconds = share_of_limit(options->time_limit_seconds, attempt, started_ns);
-        status = offload ? remat_offload_solve(solving, solver, &inner, &schedule, err)
-                         : solver->solve(solving, &inner, &schedule, err);
+        struct remat_plan placed = {0};
+        enum remat_status status = offload ? remat_offload_solve(solving, solver, &inner, &schedule, err)
+                                           : solver->solve(solving, &inner, &schedule, err);
         if (status == REMAT_OK)
-            status = place(solving->graph, solver, &schedule, out, err);
+            status = place(solving->graph, solver, &schedule, &placed, err);
         remat_schedule_free(&schedule);
         if (status == REMAT_INFEASIBLE)
             break;
         REMAT_TRY(status);
-        if (out->arena_bytes <= options->budget_bytes && out->host_bytes <= options->host_budget_bytes)
-            return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err);
-        parts = offload ? PLACE_ATTEMPTS : attempt + 1;
-        inner.budget_bytes =
-            tighten(inner.budget_bytes, out->live_peak_bytes, out->arena_bytes, options->budget_bytes, parts);
-        inner.host_budget_bytes = tighten(inner.host_budget_bytes, out->host_live_peak_bytes, out->host_bytes,
-                                          options->host_budget_bytes, parts);
-        remat_plan_free(out);
+        first_ns = inner.attempt == 0 ? placed.predicted_step_ns : first_ns;
+        others = others && inner.attempt < OTHER_SCHEDULES && !is_late(options, started_ns);
+        ask_again(others, offload, options, &placed, &inner);
+        if (placed.arena_bytes <= options->budget_bytes && placed.host_bytes <= options->host_budget_bytes)
+            keep_faster(out, &placed);
+        remat_plan_free(&placed);
+        if (out->instructions_count > 0 &&
+            (!others || (double)out->predicted_step_ns <= (1 + WELL_PLACED) * (double)first_ns))
+            break;
     }
-    remat_plan_free(out);
-    return REMAT_OK;
+    if (out->instructions_count == 0)
+        return REMAT_OK;
+    return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err);
 }
 
 static enum remat_status recompute(struct remat_solving *solving, const struct remat_solver *solver,
@@ -225,6 +257,14 @@ static bool is_wide(const struct remat_solve_options *options, const struct rema
     return gap > (options->time_limit_seconds > 0 ? options->gap : 1.0 / WIDE_GAP);
 }
 
+/* What the plan has left of the limit, but not too little. */
+static double seconds_for_bound(double limit_seconds, const struct remat_plan *plan)
+{
+    double left = limit_seconds - 1e-9 * (double)plan->solve_ns;
+    double most = BOUND_SHARE * limit_seconds, least = LEAST_BOUND_SHARE * limit_seconds;
+    return left > most ? most : left < least ? least : left;
+}
+
 /* Raises the closure bound of a plan's budget as far as it is worth while: by linear programs, and by the exact method
  * where the graph is small. */
 static enum remat_status strengthen(struct remat_solving *solving, const struct remat_solve_options *options,
@@ -238,7 +278,7 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
     if (budgets_count > USUAL_BUDGETS)
         effort.work = effort.work * USUAL_BUDGETS / budgets_count;
     if (options->time_limit_seconds > 0)
-        effort.deadline = remat_clock_seconds() + BOUND_SHARE * options->time_limit_seconds;
+        effort.deadline = remat_clock_seconds() + seconds_for_bound(options->time_limit_seconds, plan);
     if (is_wide(options, plan, bound->lower_bound_ns))
         REMAT_TRY(remat_closure_strengthen(solving->closure, &effort, step_ns, bound, err));
     if (bound->infeasible || bound->lower_bound_ns >= step_ns)

@@ -25,6 +25,7 @@ struct remat_solve_options {
     int64_t host_budget_bytes; /* host memory that offloaded values may take (offload.h); 0 = nothing is offloaded */
     double time_limit_seconds; /* 0 = the method's own work limit only */
     double gap;                /* good enough: so much above the proven bound, relative to it */
+    int32_t attempt;           /* that many answers to this had no placement: an anytime method gives another one */
     bool without_bound;        /* saves what proving takes: plans have lower_bound_ns 0 */
     uint64_t seed;
     int32_t threads;
