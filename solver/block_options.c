@@ -9,7 +9,8 @@ enum {
     MOST_CHOICES = 100,
     MOST_NESTED = 16,
     MOST_LASTS = 24,
-    DESCENT_LIMIT = 40000, /* evaluations of a descent */
+    DESCENT_LIMIT = 40000, /* evaluations of a descent in a block of less than LARGE_BLOCK nodes */
+    LARGE_BLOCK = 100,     /* the more nodes, the longer an evaluation takes */
 };
 
 /* Choices found so far; both kinds are kept as choices until the end. */
@@ -224,12 +225,13 @@ static enum remat_status descend(struct enumeration *e, int32_t candidates, uint
 {
     struct remat_chain_choice now;
     struct change *changes;
-    int32_t count = 0, k, tried = 0, step = candidates * candidates / DESCENT_LIMIT + 1 + candidates / 40;
+    int32_t limit = DESCENT_LIMIT / (1 + e->block->model.nodes_count / LARGE_BLOCK);
+    int32_t count = 0, k, tried = 0, step = candidates * candidates / limit + 1 + candidates / 40;
     enum remat_status status;
     REMAT_TRY(REMAT_ALLOC(changes, candidates + 1, e->err));
     memset(e->treatments, from, (size_t)e->block->candidates_count);
     REMAT_TRY_GOTO(consider(e, last, &now), done);
-    while (tried < DESCENT_LIMIT && !isinf(now.extra_ns)) {
+    while (tried < limit && !isinf(now.extra_ns)) {
         REMAT_TRY_GOTO(rank(e, candidates, from, to, last, &now, changes, &count), done);
         tried += count + 1;
         if (count == 0)

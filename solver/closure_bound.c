@@ -481,7 +481,8 @@ enum remat_status remat_closure_strengthen(struct remat_closure *closure, const 
                                            .most_columns = effort->columns,
                                            .parts = effort->parts,
                                            .work = effort->work,
-                                           .deadline = effort->deadline};
+                                           .deadline = effort->deadline,
+                                           .stop = effort->stop};
     struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
     enum remat_status status;
     if (bound->infeasible || bound->task < 0 || bound->lower_bound_ns >= enough_ns || !remat_linear_libraries[0])

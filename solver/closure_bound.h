@@ -12,6 +12,8 @@
 
 #include "core/graph/task_graph.h"
 
+#include <signal.h>
+
 /* What one budget's bound says. */
 struct remat_bound {
     int64_t budget_bytes;
@@ -43,8 +45,9 @@ REMAT_MUST_CHECK enum remat_status remat_closure_bounds(struct remat_closure *cl
  * a second with CLP). */
 struct remat_bound_effort {
     int32_t cuts, parts, columns;
-    int64_t work;    /* columns of all programs together; 0 = no limit */
-    double deadline; /* seconds of the monotonic clock; 0 = none */
+    int64_t work;                      /* columns of all programs together; 0 = no limit */
+    double deadline;                   /* seconds of the monotonic clock; 0 = none */
+    const volatile sig_atomic_t *stop; /* ends it once set; NULL = none */
 };
 /* For as long as a deadline permits. */
 extern const struct remat_bound_effort remat_bound_thorough;

@@ -149,22 +149,25 @@ static bool request(struct remat_retention *work, int32_t datum, int32_t key)
     return true;
 }
 
-/* Base order. Lists are short, or nearly sorted backwards: insertion from the end. */
+/* Base order. Lists are short or nearly sorted backwards, mostly: insertion from the end; of long ones, what is far
+ * apart first (Shell 1959; gaps by Ciura 2001). */
 static void sort_pending(struct remat_retention *work)
 {
+    static const int32_t gaps[] = {701, 301, 132, 57, 19, 1};
     const struct remat_node *nodes = work->model->nodes;
-    int32_t i, k, count = work->pending_count;
+    int32_t i, k, g, count = work->pending_count;
     for (i = 0; i < count / 2; i++) {
         int32_t swap = work->pending[i];
         work->pending[i] = work->pending[count - 1 - i];
         work->pending[count - 1 - i] = swap;
     }
-    for (i = 1; i < count; i++) {
-        int32_t id = work->pending[i];
-        for (k = i; k > 0 && nodes[work->pending[k - 1]].key > nodes[id].key; k--)
-            work->pending[k] = work->pending[k - 1];
-        work->pending[k] = id;
-    }
+    for (g = 0; g < 6; g++)
+        for (i = gaps[g]; i < count; i++) {
+            int32_t id = work->pending[i];
+            for (k = i; k >= gaps[g] && nodes[work->pending[k - gaps[g]]].key > nodes[id].key; k -= gaps[g])
+                work->pending[k] = work->pending[k - gaps[g]];
+            work->pending[k] = id;
+        }
 }
 
 static enum remat_status emit(struct remat_retention *work, int32_t id, struct remat_error *err)

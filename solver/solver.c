@@ -275,6 +275,7 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
     struct remat_bound_effort effort = options->time_limit_seconds > 0 ? remat_bound_thorough : quick;
     struct remat_exact exact;
     enum remat_status status;
+    effort.stop = options->stop;
     if (budgets_count > USUAL_BUDGETS)
         effort.work = effort.work * USUAL_BUDGETS / budgets_count;
     if (options->time_limit_seconds > 0)

@@ -40,7 +40,7 @@ struct search {
 
 static bool is_over(const struct search *s)
 {
-    if (s->problem->work > 0 && s->work >= s->problem->work)
+    if ((s->problem->work > 0 && s->work >= s->problem->work) || (s->problem->stop && *s->problem->stop))
         return true;
     return s->problem->deadline > 0 && remat_clock_seconds() >= s->problem->deadline;
 }

@@ -13,15 +13,18 @@
 
 #include "solver/cut_model.h"
 
+#include <signal.h>
+
 struct remat_window_problem {
     int32_t position; /* the first cut; others are chosen where they seem to matter */
     int32_t most_cuts;
     int64_t budget_bytes;
-    int64_t enough_ns;    /* stop when this much is proven */
-    int32_t most_columns; /* larger programs are not solved */
-    int32_t parts;        /* most parts of the choices looked at, with a few programs each */
-    int64_t work;         /* columns of all programs together; 0 = no limit */
-    double deadline;      /* seconds of the monotonic clock; 0 = none */
+    int64_t enough_ns;                 /* stop when this much is proven */
+    int32_t most_columns;              /* larger programs are not solved */
+    int32_t parts;                     /* most parts of the choices looked at, with a few programs each */
+    int64_t work;                      /* columns of all programs together; 0 = no limit */
+    double deadline;                   /* seconds of the monotonic clock; 0 = none */
+    const volatile sig_atomic_t *stop; /* ends it once set; NULL = none */
 };
 
 /* *extra_ns: time that every schedule within the budget takes beyond the base time; 0 if nothing was found.

@@ -30,6 +30,17 @@ enum remat_status remat_schedule_push_copy(struct remat_schedule *schedule, enum
     return push(schedule, &(struct remat_entry){kind, -1, -1, value}, err);
 }
 
+enum remat_status remat_schedule_copy(const struct remat_schedule *schedule, struct remat_schedule *out,
+                                      struct remat_error *err)
+{
+    memset(out, 0, sizeof *out);
+    REMAT_TRY(REMAT_GROW(out->entries, out->capacity, schedule->count, err));
+    if (schedule->count > 0)
+        memcpy(out->entries, schedule->entries, (size_t)schedule->count * sizeof *out->entries);
+    out->count = schedule->count;
+    return REMAT_OK;
+}
+
 enum remat_status remat_schedule_base(const struct remat_task_graph *graph, struct remat_schedule *out,
                                       struct remat_error *err)
 {

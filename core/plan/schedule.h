@@ -34,6 +34,9 @@ REMAT_MUST_CHECK enum remat_status remat_schedule_push(struct remat_schedule *sc
 REMAT_MUST_CHECK enum remat_status remat_schedule_push_copy(struct remat_schedule *schedule,
                                                             enum remat_instruction_kind kind, int32_t value,
                                                             struct remat_error *err);
+/* The caller frees *out in any case. */
+REMAT_MUST_CHECK enum remat_status remat_schedule_copy(const struct remat_schedule *schedule,
+                                                       struct remat_schedule *out, struct remat_error *err);
 /* The order itself with option 0 everywhere: keep-all. */
 REMAT_MUST_CHECK enum remat_status remat_schedule_base(const struct remat_task_graph *graph, struct remat_schedule *out,
                                                        struct remat_error *err);

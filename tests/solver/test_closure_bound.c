@@ -45,7 +45,8 @@ static int64_t keep_all_peak(const struct remat_task_graph *graph, int64_t *cost
 static void check_one(struct remat_closure *closure, struct remat_bound *bound, int64_t best, uint64_t seed,
                       struct tally *tally)
 {
-    static const struct remat_bound_effort efforts[] = {{4, 40, 9999, 0, 0}, {8, 120, 9999, 0, 0}};
+    static const struct remat_bound_effort efforts[] = {{.cuts = 4, .parts = 40, .columns = 9999},
+                                                        {.cuts = 8, .parts = 120, .columns = 9999}};
     struct remat_error err = {0};
     int64_t alone;
     int32_t task;

@@ -213,7 +213,7 @@ static int64_t least_budget(const struct remat_task_graph *graph)
 /* Bounds hold: the closure's, with and without linear programs, and that of an exact search given up early. */
 static void check_bounds(const struct remat_task_graph *graph, int64_t budget, int64_t best)
 {
-    static const struct remat_bound_effort effort = {3, 2, 200, 0, 0};
+    static const struct remat_bound_effort effort = {.cuts = 3, .parts = 2, .columns = 200};
     struct remat_closure *closure;
     struct remat_bound bound;
     struct remat_exact exact;

@@ -1,0 +1,59 @@
+/* What the search method keeps between the budgets of one graph: its sequence, the schedules found so far, the chain
+ * method's tables. */
+#ifndef REMAT_SOLVER_SEARCH_MEMO_H
+#define REMAT_SOLVER_SEARCH_MEMO_H
+
+#include "solver/anneal.h"
+#include "solver/closure_bound.h"
+#include "solver/methods.h"
+
+enum { REMAT_SEARCH_MOST_KNOWN = 64 };
+
+/* A schedule found before. */
+struct remat_search_known {
+    struct remat_schedule schedule;
+    int64_t peak_bytes, cost_ns;
+};
+
+struct remat_search {
+    const struct remat_task_graph *graph;
+    struct remat_model model;
+    struct remat_sequence sequence;
+    struct remat_mover mover;
+    struct remat_solving chain;
+    struct remat_closure *closure; /* borrowed */
+    struct remat_search_known known[REMAT_SEARCH_MOST_KNOWN];
+    int32_t known_count;
+    struct remat_search_known last; /* the answer for last_budget; no schedule = none */
+    int64_t last_budget;
+    struct remat_incumbent smallest; /* the chain's, lowered once asked for */
+    bool lowered;
+};
+
+/* The memo of `solving`, made at the first call; `solving` owns it. */
+REMAT_MUST_CHECK enum remat_status remat_search_of(struct remat_solving *solving,
+                                                   const struct remat_solve_options *options, struct remat_search **out,
+                                                   struct remat_error *err);
+
+/* Remembers a schedule unless a known one is as good, and forgets those it beats. */
+REMAT_MUST_CHECK enum remat_status remat_search_remember(struct remat_search *search,
+                                                         const struct remat_incumbent *found, struct remat_error *err);
+/* Makes it the last answer, too. */
+REMAT_MUST_CHECK enum remat_status remat_search_answer(struct remat_search *search, const struct remat_incumbent *found,
+                                                       int64_t budget_bytes, struct remat_error *err);
+bool remat_search_is_last(const struct remat_search *search, const struct remat_incumbent *found);
+/* Remembers the last answer no longer: it could not be placed. */
+void remat_search_forget_last(struct remat_search *search);
+/* Offers what is known and fits. */
+REMAT_MUST_CHECK enum remat_status remat_search_offer_known(const struct remat_search *search, int64_t budget_bytes,
+                                                            struct remat_incumbent *best, struct remat_error *err);
+
+/* Puts a schedule into the sequence, options task by task. */
+REMAT_MUST_CHECK enum remat_status remat_search_load(struct remat_search *search, const struct remat_schedule *schedule,
+                                                     struct remat_error *err);
+/* Offers what walks found; budget 0: the smaller peak counts. */
+REMAT_MUST_CHECK enum remat_status remat_search_offer(struct remat_search *search, int64_t budget_bytes,
+                                                      const struct remat_best *found, struct remat_incumbent *best,
+                                                      struct remat_error *err);
+
+#endif

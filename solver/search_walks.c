@@ -1,0 +1,177 @@
+#include "solver/search_walks.h"
+
+#include "core/base/clock.h"
+#include "solver/polish.h"
+
+/* Work limits are counted in changes of the sequence, per stage of graphs up to a size; larger ones take longer for
+ * each. */
+enum { SEARCH_WORK = 18000, FEASIBILITY_WORK = 9000, FLOOR_WORK = 4500, SMALL = 100, LARGE = 400 };
+enum { FLOOR_WALKS = 24, WINDOW_STATES = 600 };
+
+/* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
+struct leg {
+    double until, hot;
+    bool fresh;
+};
+static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
+                                  {0.80, 0.1, false}, {0.90, 0.2, false}, {0.97, 0.05, false}};
+static const double COLD = 0.01, AGAIN_SHARE = 0.2, FIRST_STEP = 0.08, LAST_STEP = 0.005, STRICT = 1000,
+                    HASTE = 1.0 / 256, REACH_SHARE = 0.5, POLISH_SHARE = 0.03;
+
+static int64_t work_of(const struct remat_search *search, int64_t work_per_stage)
+{
+    int32_t stages = search->graph->order_count;
+    return work_per_stage * (SMALL + (stages < LARGE ? stages : LARGE));
+}
+
+/* Walks from what is in the sequence until something fits; the price of memory is so high that little else counts.
+ * `seconds` 0: limited by work alone. */
+static enum remat_status walk_down(struct remat_search *search, double budget, int64_t work, double seconds,
+                                   const volatile sig_atomic_t *stop, struct remat_best *best, struct remat_error *err)
+{
+    struct remat_anneal anneal = {.mover = &search->mover,
+                                  .budget_bytes = budget,
+                                  .hot = 2 * search->graph->order_count, /* so much does a datum's overflow weigh */
+                                  .cold = 0.02 * search->graph->order_count,
+                                  .work = work_of(search, work),
+                                  .enough_ns = INT64_MAX,
+                                  .stop = stop,
+                                  .price = STRICT * (double)search->sequence.cost_ns / budget,
+                                  .best = best};
+    if (seconds > 0)
+        anneal.deadline = remat_clock_seconds() + seconds;
+    return remat_anneal(&anneal, err);
+}
+
+static enum remat_status polish_best(struct remat_search *search, const struct remat_solve_options *options,
+                                     double deadline, struct remat_best *best, struct remat_error *err)
+{
+    const struct remat_polish polish = {.sequence = &search->sequence,
+                                        .budget_bytes = (double)options->budget_bytes,
+                                        .states = WINDOW_STATES,
+                                        .deadline = deadline,
+                                        .stop = options->stop};
+    REMAT_TRY(remat_best_restore(best, &search->sequence, err));
+    REMAT_TRY(remat_polish(&polish, err));
+    return remat_best_offer(best, &search->sequence, err);
+}
+
+enum remat_status remat_search_walk(struct remat_search *search, const struct remat_solve_options *options, bool again,
+                                    double price, int64_t enough_ns, struct remat_best *best, struct remat_error *err)
+{
+    double started = remat_clock_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
+    double seconds = options->time_limit_seconds;
+    int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK)), polished_ns = -1;
+    size_t k;
+    for (k = 0; k < sizeof legs / sizeof *legs; k++) {
+        struct remat_anneal anneal = {.mover = &search->mover,
+                                      .budget_bytes = (double)options->budget_bytes,
+                                      .hot = legs[k].hot,
+                                      .cold = COLD,
+                                      .work = (int64_t)((legs[k].until - done) * (double)work),
+                                      .enough_ns = enough_ns,
+                                      .stop = options->stop,
+                                      .price = price,
+                                      .best = best};
+        if (seconds > 0)
+            anneal.deadline = started + legs[k].until * share * seconds;
+        done = legs[k].until;
+        if (best->found && !legs[k].fresh)
+            REMAT_TRY(remat_best_restore(best, &search->sequence, err));
+        else if (again)
+            REMAT_TRY(remat_search_load(search, &search->last.schedule, err));
+        else
+            REMAT_TRY(remat_sequence_reset(&search->sequence, err));
+        REMAT_TRY(remat_anneal(&anneal, err));
+        if (best->found && best->cost_ns != polished_ns && best->cost_ns > enough_ns) {
+            REMAT_TRY(polish_best(search, options, seconds > 0 ? anneal.deadline + POLISH_SHARE * share * seconds : 0,
+                                  best, err));
+            polished_ns = best->cost_ns;
+        }
+        if (best->found && best->cost_ns <= enough_ns)
+            break;
+    }
+    return REMAT_OK;
+}
+
+enum remat_status remat_search_walk_off(struct remat_search *search, const struct remat_solve_options *options,
+                                        double hot, double price, struct remat_best *best, struct remat_error *err)
+{
+    double seconds = options->time_limit_seconds, now = remat_clock_seconds();
+    struct remat_anneal anneal = {.mover = &search->mover,
+                                  .budget_bytes = (double)options->budget_bytes,
+                                  .hot = hot,
+                                  .cold = COLD,
+                                  .work = (int64_t)(AGAIN_SHARE * (double)work_of(search, SEARCH_WORK)),
+                                  .deadline = seconds > 0 ? now + (1 - AGAIN_SHARE) * seconds : 0,
+                                  .stop = options->stop,
+                                  .price = price,
+                                  .best = best};
+    REMAT_TRY(remat_search_load(search, &search->last.schedule, err));
+    REMAT_TRY(remat_anneal(&anneal, err));
+    return best->found ? polish_best(search, options, seconds > 0 ? now + seconds : 0, best, err) : REMAT_OK;
+}
+
+/* A walk from the smallest known plan to one of at most `target` bytes, which takes its place. */
+static enum remat_status lower_to(struct remat_search *search, double target, int64_t work, double seconds,
+                                  const volatile sig_atomic_t *stop, bool *lowered, struct remat_error *err)
+{
+    struct remat_best found = {0};
+    enum remat_status status = remat_search_load(search, &search->smallest.schedule, err);
+    if (status == REMAT_OK)
+        status = walk_down(search, target, work, seconds, stop, &found, err);
+    if (status == REMAT_OK)
+        status = remat_search_offer(search, 0, &found, &search->smallest, err);
+    *lowered = found.found;
+    remat_best_free(&found);
+    return status;
+}
+
+static double most_of(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+enum remat_status remat_search_lower(struct remat_search *search, const struct remat_solve_options *options,
+                                     struct remat_error *err)
+{
+    const int64_t *peak = &search->smallest.peak_bytes;
+    double step = FIRST_STEP, seconds = options->time_limit_seconds / FLOOR_WALKS;
+    int32_t task, k;
+    int64_t least = remat_closure_least_bytes(search->closure, &task);
+    bool lowered;
+    for (k = 0; k < FLOOR_WALKS && step > LAST_STEP && *peak > least; k++) {
+        double target = most_of((1 - step) * (double)*peak, (double)least);
+        REMAT_TRY(lower_to(search, target, FLOOR_WORK, seconds, options->stop, &lowered, err));
+        if (!lowered)
+            step /= 2;
+    }
+    return REMAT_OK;
+}
+
+/* At once, if a hasty walk gets there, else in steps; in smaller ones and with more time where walks fail. */
+enum remat_status remat_search_reach(struct remat_search *search, const struct remat_solve_options *options,
+                                     struct remat_best *best, struct remat_error *err)
+{
+    double seconds = HASTE * options->time_limit_seconds, step = 1;
+    double deadline = remat_clock_seconds() + REACH_SHARE * options->time_limit_seconds;
+    double budget = (double)options->budget_bytes;
+    while ((double)search->smallest.peak_bytes > budget && remat_clock_seconds() < deadline &&
+           !(options->stop && *options->stop)) {
+        double target = most_of((1 - step) * (double)search->smallest.peak_bytes, budget);
+        bool lowered;
+        REMAT_TRY(lower_to(search, target, FEASIBILITY_WORK, seconds, options->stop, &lowered, err));
+        if (lowered)
+            continue;
+        step = step > FIRST_STEP ? FIRST_STEP : step / 2;
+        if (step < LAST_STEP) {
+            step = FIRST_STEP;
+            seconds *= 2;
+        }
+    }
+    search->lowered = (double)search->smallest.peak_bytes > budget; /* as far as time allows */
+    if (search->lowered)
+        return REMAT_OK;
+    REMAT_TRY(remat_search_load(search, &search->smallest.schedule, err));
+    return remat_best_offer(best, &search->sequence, err);
+}
