@@ -174,6 +174,7 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
 {
     struct remat_solve_options inner = *options;
     int64_t first_ns = 0; /* of the first schedule, placed or not */
+    double well = 1 + (options->gap > WELL_PLACED ? options->gap : WELL_PLACED);
     bool others = solver->anytime && !offload;
     inner.time_limit_seconds *= 1 - BOUND_SHARE;
     while (inner.attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0) {
@@ -193,8 +194,7 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
         if (placed.arena_bytes <= options->budget_bytes && placed.host_bytes <= options->host_budget_bytes)
             keep_faster(out, &placed);
         remat_plan_free(&placed);
-        if (out->instructions_count > 0 &&
-            (!others || (double)out->predicted_step_ns <= (1 + WELL_PLACED) * (double)first_ns))
+        if (out->instructions_count > 0 && (!others || (double)out->predicted_step_ns <= well * (double)first_ns))
             break;
     }
     if (out->instructions_count == 0)
