@@ -53,13 +53,36 @@ static void add_options(struct whole *w, const struct remat_task *source, struct
     }
 }
 
+/* The number of tasks done from which on a cell holds a version. */
+static int32_t version_since(const struct remat_task_graph *graph, const struct remat_cell_use *use)
+{
+    int32_t version = 0, done, k;
+    for (done = 0; version < use->version; done++) {
+        const struct remat_task *task = &graph->tasks[graph->order[done]];
+        for (k = 0; k < task->cells_count; k++)
+            version += task->cells[k].cell == use->cell && task->cells[k].write;
+    }
+    return done;
+}
+
+/* After its own first run; an alternate once the cells that it reads are as it reads them. */
+static int32_t since(const struct remat_task_graph *graph, const struct remat_task *task)
+{
+    int32_t done = task->position + 1, k;
+    for (k = 0; k < task->cells_count; k++) {
+        int32_t since = version_since(graph, &task->cells[k]);
+        done = since > done ? since : done;
+    }
+    return done;
+}
+
 static void add_task(struct whole *w, int32_t id)
 {
     const struct remat_task *source = &w->graph->tasks[id];
     struct remat_exact_task *task = &w->tasks[id];
     int32_t k;
     task->position = source->position;
-    task->since = source->position + 1; /* an alternate may run once it can */
+    task->since = since(w->graph, source);
     task->until = w->last_keys[id];
     for (k = 0; k < source->inputs_count; k++)
         task->inputs |= UINT64_C(1) << source->inputs[k];

@@ -133,6 +133,7 @@ static enum remat_status lower(struct remat_search *search, const struct remat_s
     bool settled;
     if (search->lowered)
         return REMAT_OK;
+    REMAT_TRY(remat_search_know_smallest(search, options, err));
     remat_mover_seed(&search->mover, options->seed);
     REMAT_TRY(lower_exactly(search, &settled, err));
     if (!settled)

@@ -23,8 +23,6 @@ enum remat_status remat_search_of(struct remat_solving *solving, const struct re
 {
     const struct remat_task_graph *graph = solving->graph;
     struct remat_search *search = solving->memo;
-    struct remat_schedule schedule = {0};
-    enum remat_status status;
     *out = search;
     if (search)
         return REMAT_OK;
@@ -35,9 +33,18 @@ enum remat_status remat_search_of(struct remat_solving *solving, const struct re
     REMAT_TRY(remat_solving_closure(solving, &search->closure, err));
     REMAT_TRY(remat_model_of_graph(graph, &search->model, err));
     REMAT_TRY(remat_sequence_init(&search->sequence, &search->model, graph, graph->order, graph->order_count, err));
-    REMAT_TRY(remat_mover_init(&search->mover, &search->sequence, options->seed, err));
+    return remat_mover_init(&search->mover, &search->sequence, options->seed, err);
+}
+
+enum remat_status remat_search_know_smallest(struct remat_search *search, const struct remat_solve_options *options,
+                                             struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    enum remat_status status;
+    if (search->smallest.found)
+        return REMAT_OK;
     status = remat_chain_smallest(&search->chain, options, &schedule, err);
-    return remat_incumbent_offer_answer(graph, &search->smallest, 0, status, &schedule, err);
+    return remat_incumbent_offer_answer(search->graph, &search->smallest, 0, status, &schedule, err);
 }
 
 static bool dominates(int64_t peak, int64_t cost, const struct remat_search_known *other)

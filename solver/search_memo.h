@@ -26,7 +26,7 @@ struct remat_search {
     int32_t known_count;
     struct remat_search_known last; /* the answer for last_budget; no schedule = none */
     int64_t last_budget;
-    struct remat_incumbent smallest; /* the chain's, lowered once asked for */
+    struct remat_incumbent smallest; /* once asked for: the chain's, then lowered */
     bool lowered;
 };
 
@@ -35,6 +35,10 @@ REMAT_MUST_CHECK enum remat_status remat_search_of(struct remat_solving *solving
                                                    const struct remat_solve_options *options, struct remat_search **out,
                                                    struct remat_error *err);
 
+/* Sees to it that search->smallest is there. */
+REMAT_MUST_CHECK enum remat_status remat_search_know_smallest(struct remat_search *search,
+                                                              const struct remat_solve_options *options,
+                                                              struct remat_error *err);
 /* Remembers a schedule unless a known one is as good, and forgets those it beats. */
 REMAT_MUST_CHECK enum remat_status remat_search_remember(struct remat_search *search,
                                                          const struct remat_incumbent *found, struct remat_error *err);

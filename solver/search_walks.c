@@ -156,6 +156,7 @@ enum remat_status remat_search_reach(struct remat_search *search, const struct r
     double seconds = HASTE * options->time_limit_seconds, step = 1;
     double deadline = remat_clock_seconds() + REACH_SHARE * options->time_limit_seconds;
     double budget = (double)options->budget_bytes;
+    REMAT_TRY(remat_search_know_smallest(search, options, err));
     while ((double)search->smallest.peak_bytes > budget && remat_clock_seconds() < deadline &&
            !(options->stop && *options->stop)) {
         double target = most_of((1 - step) * (double)search->smallest.peak_bytes, budget);

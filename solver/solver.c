@@ -29,10 +29,10 @@ enum {
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
  * to be closed is worth a share of it. */
 enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that many may cost */
-static const double ATTEMPT_SHARE = 0.02;    /* after the first */
-static const double WELL_PLACED = 0.003;     /* so much slower than the schedule that could not be placed */
-static const double LEAST_BOUND_SHARE = 0.05;
-static const double BOUND_SHARE = 0.25; /* after the search, which spends some itself */
+/* Parts of a limit of time: for the first schedule; for others if that cannot be placed, and for each of them; for the
+ * bound, which gets what is left, at least. */
+static const double FIRST_SHARE = 0.6, OTHERS_SHARE = 0.15, ATTEMPT_SHARE = 0.02, LEAST_BOUND_SHARE = 0.1;
+static const double WELL_PLACED = 0.003; /* so much slower than the schedule that could not be placed */
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -136,7 +136,7 @@ static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_
 static bool is_late(const struct remat_solve_options *options, int64_t started_ns)
 {
     double seconds = 1e-9 * (double)(remat_clock_ns() - started_ns);
-    return options->time_limit_seconds > 0 && seconds > (1 - FALL_BACK_SHARE) * options->time_limit_seconds;
+    return options->time_limit_seconds > 0 && seconds > (FIRST_SHARE + OTHERS_SHARE) * options->time_limit_seconds;
 }
 
 /* Asks for a schedule that may be easier to place: an anytime method first for others of the same budget, then for less
@@ -176,7 +176,7 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
     int64_t first_ns = 0; /* of the first schedule, placed or not */
     double well = 1 + (options->gap > WELL_PLACED ? options->gap : WELL_PLACED);
     bool others = solver->anytime && !offload;
-    inner.time_limit_seconds *= 1 - BOUND_SHARE;
+    inner.time_limit_seconds *= FIRST_SHARE;
     while (inner.attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0) {
         struct remat_schedule schedule = {0};
         struct remat_plan placed = {0};
@@ -260,8 +260,8 @@ static bool is_wide(const struct remat_solve_options *options, const struct rema
 /* What the plan has left of the limit, but not too little. */
 static double seconds_for_bound(double limit_seconds, const struct remat_plan *plan)
 {
-    double left = limit_seconds - 1e-9 * (double)plan->solve_ns;
-    double most = BOUND_SHARE * limit_seconds, least = LEAST_BOUND_SHARE * limit_seconds;
+    double left = limit_seconds - 1e-9 * (double)plan->solve_ns, least = LEAST_BOUND_SHARE * limit_seconds;
+    double most = (1 - FIRST_SHARE) * limit_seconds;
     return left > most ? most : left < least ? least : left;
 }
 

@@ -39,9 +39,9 @@ enum remat_status remat_steps_push(const struct remat_steps_work *work, struct r
     return REMAT_OK;
 }
 
-int32_t remat_steps_find(const struct remat_steps *steps, int64_t bytes)
+/* The last step at or below `bytes`, of which it is known that it is at least low - 1 and less than high. */
+static int32_t find_between(const struct remat_steps *steps, int64_t bytes, int32_t low, int32_t high)
 {
-    int32_t low = 0, high = steps->count;
     while (low < high) {
         int32_t middle = (low + high) / 2;
         if (steps->bytes[middle] <= bytes)
@@ -50,6 +50,26 @@ int32_t remat_steps_find(const struct remat_steps *steps, int64_t bytes)
             high = middle;
     }
     return low - 1;
+}
+
+int32_t remat_steps_find(const struct remat_steps *steps, int64_t bytes)
+{
+    return find_between(steps, bytes, 0, steps->count);
+}
+
+/* The same, looked for in ever larger distances from a step that is not far, perhaps. */
+static int32_t find_near(const struct remat_steps *steps, int64_t bytes, int32_t near)
+{
+    int32_t far = 1;
+    near = near < 0 ? 0 : near;
+    if (steps->bytes[near] <= bytes) {
+        for (; near + far < steps->count && steps->bytes[near + far] <= bytes; far *= 2)
+            near += far;
+        return find_between(steps, bytes, near + 1, near + far < steps->count ? near + far : steps->count);
+    }
+    for (; near >= far && steps->bytes[near - far] > bytes; far *= 2)
+        near -= far;
+    return find_between(steps, bytes, near >= far ? near - far + 1 : 0, near);
 }
 
 double remat_steps_at(const struct remat_steps *steps, int64_t bytes)
@@ -122,13 +142,33 @@ static double lower(double a, double b)
     return a < b ? a : b;
 }
 
+/* A term at one place after the other: where the steps of its functions were found last. Both have some. */
+struct probe {
+    const struct remat_term *term;
+    int32_t left, right;
+};
+
+static double probe_at(struct probe *probe, int64_t bytes)
+{
+    const struct remat_term *term = probe->term;
+    double cost = term->cost;
+    if (bytes < term->from)
+        return INFINITY;
+    probe->left = find_near(term->left, bytes - term->shift, probe->left);
+    cost += probe->left < 0 ? INFINITY : term->left->costs[probe->left];
+    if (!term->right)
+        return cost;
+    probe->right = find_near(term->right, bytes, probe->right);
+    return cost + (probe->right < 0 ? INFINITY : term->right->costs[probe->right]);
+}
+
 /* Whether the term may gain more than the tolerance at some of own steps [first, end), from `begin` on. Both fall: it
  * does not if the least of the one is no less than the most of the other. */
-static bool may_gain(const struct remat_steps_work *work, const struct remat_steps *steps,
-                     const struct remat_term *term, int64_t begin, int32_t first, int32_t end)
+static bool may_gain(const struct remat_steps_work *work, const struct remat_steps *steps, struct probe *probe,
+                     int64_t begin, int32_t first, int32_t end)
 {
     int64_t last = end < steps->count ? steps->bytes[end] - 1 : work->limit_bytes;
-    return last >= begin && (first < 0 || remat_term_at(term, last) < steps->costs[first] - work->tolerance);
+    return last >= begin && (first < 0 || probe_at(probe, last) < steps->costs[first] - work->tolerance);
 }
 
 /* The first own step where the term may gain, from the one that holds at `begin` on; count: none. Looks at ever more
@@ -137,9 +177,10 @@ static int32_t first_gain(const struct remat_steps_work *work, const struct rema
                           const struct remat_term *term, int64_t begin)
 {
     int32_t at = remat_steps_find(steps, begin), many = 1;
+    struct probe probe = {.term = term};
     while (at < steps->count) {
         int32_t end = at + many < steps->count ? at + many : steps->count;
-        if (!may_gain(work, steps, term, begin, at, end)) {
+        if (!may_gain(work, steps, &probe, begin, at, end)) {
             at = end;
             many *= 2;
         } else if (end == at + 1)
@@ -155,9 +196,10 @@ static int32_t last_gain(const struct remat_steps_work *work, const struct remat
                          const struct remat_term *term, int64_t begin, int32_t from)
 {
     int32_t end = steps->count, many = 1;
+    struct probe probe = {term, term->left->count - 1, term->right ? term->right->count - 1 : 0};
     while (end > from + 1) {
         int32_t at = end - many > from + 1 ? end - many : from + 1;
-        if (!may_gain(work, steps, term, begin, at, end)) {
+        if (!may_gain(work, steps, &probe, begin, at, end)) {
             end = at;
             many *= 2;
         } else if (at == end - 1)

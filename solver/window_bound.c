@@ -10,8 +10,9 @@
 enum { STEPS_A_PROGRAM = 20000 };
 /* How often rows are added that a solution violates: at first, and to each part. */
 enum { ROUNDS = 10, ROUNDS_A_PART = 2 };
-/* Parts that are looked at before cuts are added; cuts that are added at a time; cuts beside the first at the start. */
-enum { PARTS_A_CHOICE = 10, CUTS_AT_A_TIME = 2, FIRST_CUTS = 3 };
+/* Parts that are looked at before cuts are added; cuts that are added at a time; cuts beside the first at the start,
+ * and in all until everything is divided. */
+enum { PARTS_A_CHOICE = 10, CUTS_AT_A_TIME = 2, FIRST_CUTS = 3, MOST_CUTS_AT_FIRST = 8 };
 
 /* An open part of the choices: one column fixed, and those of its parents. */
 struct node {
@@ -26,7 +27,7 @@ struct search {
     const struct remat_cut_model *model;
     const struct remat_window_problem *problem;
     struct remat_window_cut *cuts;
-    int32_t cuts_count;
+    int32_t cuts_count, most_cuts; /* that are permitted so far */
     struct remat_window_program program;
     struct remat_linear_engine *engine;
     double *solution, *prices; /* per column, per row */
@@ -192,7 +193,7 @@ static int by_excess(const void *a, const void *b)
 static enum remat_status add_cuts(struct search *s, bool *added, struct remat_error *err)
 {
     struct remat_window_gap *gaps;
-    int32_t count, k, room = s->problem->most_cuts - s->cuts_count;
+    int32_t count, k, room = s->most_cuts - s->cuts_count;
     enum remat_status status;
     *added = false;
     REMAT_TRY(REMAT_ALLOC(gaps, REMAT_MOST_GAPS(s->cuts_count), err));
@@ -213,7 +214,7 @@ static enum remat_status refine(struct search *s, int32_t node, bool *added, str
     int64_t proven = 0;
     bool found = false;
     *added = false;
-    if (s->cuts_count >= s->problem->most_cuts)
+    if (s->cuts_count >= s->most_cuts)
         return REMAT_OK;
     fix(s, node, false);
     REMAT_TRY(solve(s, 0, &proven, &found, err));
@@ -256,11 +257,21 @@ static void first_cuts(struct search *s)
     }
 }
 
+/* Dividing goes far with few cuts and takes long with many: more are permitted once all is divided. */
+static bool permit_more_cuts(struct search *s)
+{
+    int32_t before = s->most_cuts, most = s->problem->most_cuts;
+    if (s->cuts_count == before)
+        s->most_cuts = before + before / 2 < most ? before + before / 2 : most;
+    return s->most_cuts > before;
+}
+
 /* From few cuts on: divides some parts, then adds cuts where the weakest one's answer shows that they are missing. */
 static enum remat_status search(struct search *s, int64_t *proven, struct remat_error *err)
 {
     int32_t most, weakest;
     bool added;
+    s->most_cuts = s->problem->most_cuts < MOST_CUTS_AT_FIRST ? s->problem->most_cuts : MOST_CUTS_AT_FIRST;
     REMAT_TRY(REMAT_ALLOC(s->cuts, s->problem->most_cuts + 1, err));
     first_cuts(s);
     REMAT_TRY(begin(s, &most, err));
@@ -278,7 +289,7 @@ static enum remat_status search(struct search *s, int64_t *proven, struct remat_
         REMAT_TRY(refine(s, weakest, &added, err));
         if (added)
             REMAT_TRY(begin(s, &most, err));
-        else if (!divisible)
+        else if (!divisible && !permit_more_cuts(s))
             return REMAT_OK;
     }
     return REMAT_OK;

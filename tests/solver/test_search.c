@@ -231,32 +231,44 @@ static void check_bounds(const struct remat_task_graph *graph, int64_t budget, i
 
 static uint64_t fuzzed_graphs = 300, first_seed = 0;
 
-/* The optimum of every small graph at every budget, and the least budget there is. */
+/* The optimum of a small graph at every budget, and the least budget there is. */
+static void check_against_optimum(uint64_t seed, int64_t *budgets)
+{
+    struct remat_task_graph graph;
+    int64_t peak, least, k;
+    random_dag(&graph, seed, 3 + (int32_t)(seed % 8), 12);
+    peak = keep_all_peak(&graph);
+    least = least_budget(&graph);
+    for (k = -1; k < 4; k++) {
+        int64_t budget = k < 0 ? least - 1 : least + (peak - least) * k / 4, best = brute_force(&graph, budget);
+        assert_true(k < 0 ? best < 0 : best >= 0);
+        if (cost_of(&graph, "search", budget) != best)
+            fail_msg("seed %llu, budget %lld: the optimum is %lld", (unsigned long long)seed, (long long)budget,
+                     (long long)best);
+        check_bounds(&graph, budget, best);
+        *budgets += k >= 0 && budget < peak;
+    }
+    remat_task_graph_free(&graph);
+}
+
 static void test_against_optimum(void **state)
 {
     int64_t budgets = 0;
     uint64_t seed;
     (void)state;
-    for (seed = first_seed; seed < first_seed + fuzzed_graphs; seed++) {
-        struct remat_task_graph graph;
-        int64_t peak, least, k;
-        random_dag(&graph, seed, 3 + (int32_t)(seed % 8), 12);
-        peak = keep_all_peak(&graph);
-        least = least_budget(&graph);
-        for (k = -1; k < 4; k++) {
-            int64_t budget = k < 0 ? least - 1 : least + (peak - least) * k / 4, best = brute_force(&graph, budget);
-            assert_true(k < 0 ? best < 0 : best >= 0);
-            if (cost_of(&graph, "search", budget) != best)
-                fail_msg("seed %llu, budget %lld: the optimum is %lld", (unsigned long long)seed, (long long)budget,
-                         (long long)best);
-            check_bounds(&graph, budget, best);
-            budgets += k >= 0 && budget < peak;
-        }
-        remat_task_graph_free(&graph);
-    }
+    for (seed = first_seed; seed < first_seed + fuzzed_graphs; seed++)
+        check_against_optimum(seed, &budgets);
     print_message("%llu graphs, %lld budgets below keep-all's\n", (unsigned long long)fuzzed_graphs,
                   (long long)budgets);
     assert_true(budgets >= (int64_t)fuzzed_graphs);
+}
+
+/* This graph's fastest schedules would run an alternate before the cell that it reads is written. */
+static void test_alternate_of_a_written_cell(void **state)
+{
+    int64_t budgets = 0;
+    (void)state;
+    check_against_optimum(15013, &budgets);
 }
 
 /* More memory never costs time where one run gives the whole curve; the same again gives the same. */
@@ -357,8 +369,13 @@ static void test_limits(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_moves),           cmocka_unit_test(test_polish), cmocka_unit_test(test_unit_chains),
-        cmocka_unit_test(test_against_optimum), cmocka_unit_test(test_curve),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_polish),
+        cmocka_unit_test(test_unit_chains),
+        cmocka_unit_test(test_against_optimum),
+        cmocka_unit_test(test_alternate_of_a_written_cell),
+        cmocka_unit_test(test_curve),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_rescaled),
     };
     if (argc > 1)
