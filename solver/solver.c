@@ -32,6 +32,7 @@ enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that man
 /* Parts of a limit of time: for the first schedule; for others if that cannot be placed, and for each of them; for the
  * bound, which gets what is left, at least. */
 static const double FIRST_SHARE = 0.6, OTHERS_SHARE = 0.15, ATTEMPT_SHARE = 0.02, LEAST_BOUND_SHARE = 0.1;
+static const double HASTY_GAP = 1;       /* who is content with that wants any plan, soon */
 static const double WELL_PLACED = 0.003; /* so much slower than the schedule that could not be placed */
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
@@ -175,7 +176,7 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
     struct remat_solve_options inner = *options;
     int64_t first_ns = 0; /* of the first schedule, placed or not */
     double well = 1 + (options->gap > WELL_PLACED ? options->gap : WELL_PLACED);
-    bool others = solver->anytime && !offload;
+    bool others = solver->anytime && !offload && options->gap < HASTY_GAP;
     inner.time_limit_seconds *= FIRST_SHARE;
     while (inner.attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0) {
         struct remat_schedule schedule = {0};
