@@ -93,8 +93,6 @@ static enum remat_status vary(struct remat_search *search, const struct remat_so
     double hot = VARY_HOT;
     int32_t k;
     REMAT_TRY(remat_closure_bounds(search->closure, &options->budget_bytes, 1, &bound, err));
-    if (options->attempt == 1)
-        remat_search_forget_last(search);
     for (k = 0; k < VARY_WALKS && (!best->found || remat_search_is_last(search, best)); k++, hot *= 2) {
         struct remat_best found = {0};
         enum remat_status status = remat_search_walk_off(search, options, hot, bound.price, &found, err);
@@ -164,6 +162,20 @@ static enum remat_status start(struct remat_search *search, const struct remat_s
     return offer_starts(search, options, best, err);
 }
 
+/* After an answer that had no placement: first what is known besides, the chain method's answer above all, then others.
+ */
+static enum remat_status find_another(struct remat_search *search, const struct remat_solve_options *options,
+                                      struct remat_incumbent *best, struct remat_error *err)
+{
+    if (options->attempt == 1) {
+        remat_search_forget_last(search);
+        REMAT_TRY(offer_starts(search, options, best, err));
+    }
+    if (best->found && !remat_search_is_last(search, best))
+        return REMAT_OK;
+    return vary(search, options, best, err);
+}
+
 static enum remat_status find(struct remat_search *search, const struct remat_solve_options *options,
                               struct remat_incumbent *best, struct remat_error *err)
 {
@@ -183,7 +195,7 @@ enum remat_status remat_search_solve(struct remat_solving *solving, const struct
     asked.budget_bytes = options->budget_bytes > 0 ? options->budget_bytes : 1;
     REMAT_TRY(remat_search_of(solving, options, &search, err));
     if (options->attempt > 0 && search->last.schedule.count > 0)
-        REMAT_TRY_GOTO(vary(search, &asked, &best, err), done);
+        REMAT_TRY_GOTO(find_another(search, &asked, &best, err), done);
     if (!best.found)
         REMAT_TRY_GOTO(find(search, &asked, &best, err), done);
     if (best.found) {

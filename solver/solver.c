@@ -176,7 +176,8 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
     struct remat_solve_options inner = *options;
     int64_t first_ns = 0; /* of the first schedule, placed or not */
     double well = 1 + (options->gap > WELL_PLACED ? options->gap : WELL_PLACED);
-    bool others = solver->anytime && !offload && options->gap < HASTY_GAP;
+    bool others = solver->anytime && !offload;
+    int32_t most_others = options->gap < HASTY_GAP ? OTHER_SCHEDULES : 1;
     inner.time_limit_seconds *= FIRST_SHARE;
     while (inner.attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0) {
         struct remat_schedule schedule = {0};
@@ -190,7 +191,7 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
             break;
         REMAT_TRY(status);
         first_ns = inner.attempt == 0 ? placed.predicted_step_ns : first_ns;
-        others = others && inner.attempt < OTHER_SCHEDULES && !is_late(options, started_ns);
+        others = others && inner.attempt < most_others && !is_late(options, started_ns);
         ask_again(others, offload, options, &placed, &inner);
         if (placed.arena_bytes <= options->budget_bytes && placed.host_bytes <= options->host_budget_bytes)
             keep_faster(out, &placed);
