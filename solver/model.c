@@ -97,6 +97,15 @@ enum remat_status remat_model_add_task(struct remat_model *model, const struct r
     return REMAT_OK;
 }
 
+bool remat_node_reads_once(const struct remat_model *model, const struct remat_node *node, int32_t input)
+{
+    int32_t k;
+    for (k = 0; k < node->inputs_count; k++)
+        if (k != input && model->operands[node->inputs + k] == model->operands[node->inputs + input])
+            return false;
+    return true;
+}
+
 enum remat_status remat_model_link(struct remat_model *model, struct remat_error *err)
 {
     int32_t total = 0, n, d, k;

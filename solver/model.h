@@ -46,6 +46,8 @@ REMAT_MUST_CHECK enum remat_status remat_model_add_virtual(struct remat_model *m
 REMAT_MUST_CHECK enum remat_status remat_model_add_task(struct remat_model *model, const struct remat_task_graph *graph,
                                                         int32_t task, int32_t last_key, const int32_t *datum_of,
                                                         int32_t *out, struct remat_error *err);
+/* Whether no other input of the node is the same datum. */
+bool remat_node_reads_once(const struct remat_model *model, const struct remat_node *node, int32_t input);
 /* Fills in the recipes of all data from the nodes that may run again. */
 REMAT_MUST_CHECK enum remat_status remat_model_link(struct remat_model *model, struct remat_error *err);
 

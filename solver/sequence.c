@@ -20,15 +20,6 @@ static void touch(struct remat_sequence *s, int32_t stage)
     }
 }
 
-static bool reads_once(const struct remat_model *model, const struct remat_node *node, int32_t input)
-{
-    int32_t k;
-    for (k = 0; k < node->inputs_count; k++)
-        if (k != input && model->operands[node->inputs + k] == model->operands[node->inputs + input])
-            return false;
-    return true;
-}
-
 /* Bytes of outputs that take the memory of dying inputs: the in-place rule of core/plan/schedule.h. */
 static double in_place_bytes(const struct remat_sequence *s, int32_t run)
 {
@@ -44,7 +35,7 @@ static double in_place_bytes(const struct remat_sequence *s, int32_t run)
         const struct remat_events *events = &s->events[datum];
         int32_t at = remat_event_from(s, events, s->runs[run].place);
         if (model->data[model->operands[node->outputs + j]].bytes != bytes || (taken >> i & 1) || (done >> j & 1) ||
-            remat_event_reads(events, at + 1) || !reads_once(model, node, i))
+            remat_event_reads(events, at + 1) || !remat_node_reads_once(model, node, i))
             continue;
         taken |= 1u << i;
         done |= 1u << j;

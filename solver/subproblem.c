@@ -173,15 +173,6 @@ static bool dies_at(const struct remat_subproblem *sub, int32_t datum, int32_t r
     return !remat_event_reads(events, at + 1);
 }
 
-static bool reads_once(const struct remat_model *model, const struct remat_node *node, int32_t input)
-{
-    int32_t k;
-    for (k = 0; k < node->inputs_count; k++)
-        if (k != input && model->operands[node->inputs + k] == model->operands[node->inputs + input])
-            return false;
-    return true;
-}
-
 /* In-place pairs of chosen data become the task's. Returns what the others save at the run as things are. */
 static int64_t add_pairs(const struct remat_subproblem *sub, const struct remat_node *node, int32_t run,
                          struct remat_exact_task *task)
@@ -193,7 +184,7 @@ static int64_t add_pairs(const struct remat_subproblem *sub, const struct remat_
     for (p = 0; p < node->in_place_count; p++) {
         int32_t i = node->in_place[p].input, j = node->in_place[p].output;
         int32_t input = model->operands[node->inputs + i], output = model->operands[node->outputs + j];
-        if (model->data[input].bytes != model->data[output].bytes || !reads_once(model, node, i))
+        if (model->data[input].bytes != model->data[output].bytes || !remat_node_reads_once(model, node, i))
             continue;
         if (sub->local[input] >= 0 && sub->local[output] >= 0) {
             task->pairs[task->pairs_count][0] = sub->local[input];
