@@ -54,22 +54,22 @@ static void exact_free(struct exact *e)
     remat_exact_needs_free(&e->needs);
 }
 
-static int64_t bytes_of(const struct exact *e, uint64_t values)
+int64_t remat_exact_bytes(const struct remat_exact_problem *problem, uint64_t values)
 {
     int64_t bytes = 0;
     for (; values; values &= values - 1)
-        bytes += e->problem->bytes[__builtin_ctzll(values)];
+        bytes += problem->bytes[__builtin_ctzll(values)];
     return bytes;
 }
 
-static int64_t fastest_ns(const struct exact *e, int32_t task)
+int64_t remat_exact_fastest_ns(const struct remat_exact_problem *problem, int32_t task)
 {
-    const struct remat_exact_task *t = &e->problem->tasks[task];
-    int64_t fastest = e->problem->options[t->options].time_ns;
+    const struct remat_exact_task *t = &problem->tasks[task];
+    int64_t fastest = problem->options[t->options].time_ns;
     int32_t k;
     for (k = 1; k < t->options_count; k++)
-        if (e->problem->options[t->options + k].time_ns < fastest)
-            fastest = e->problem->options[t->options + k].time_ns;
+        if (problem->options[t->options + k].time_ns < fastest)
+            fastest = problem->options[t->options + k].time_ns;
     return fastest;
 }
 
@@ -103,7 +103,7 @@ static enum remat_status prepare(struct exact *e, struct remat_error *err)
     for (k = 0; k <= p->order_count; k++)
         e->useful[k] = useful_after(e, k);
     for (k = 0; k < p->order_count; k++)
-        e->base_ns += fastest_ns(e, p->order[k]);
+        e->base_ns += remat_exact_fastest_ns(e->problem, p->order[k]);
     REMAT_TRY(remat_exact_needs_init(p, &e->needs, err));
     e->most_extra_ns = p->below_ns == INT64_MAX ? INT64_MAX : p->below_ns - e->base_ns;
     for (e->slots_count = 1024; e->slots_count / 2 < p->states; e->slots_count *= 2)
@@ -231,7 +231,7 @@ static enum remat_status run_option(struct exact *e, struct step *step, struct r
     const struct remat_exact_task *task = &e->problem->tasks[step->run.task];
     uint64_t useful = e->useful[step->done], choices = 0, choice;
     int64_t live = step->beside + e->problem->options[task->options + step->run.option].bytes +
-                   bytes_of(e, step->rest | task->inputs | task->outputs);
+                   remat_exact_bytes(e->problem, step->rest | task->inputs | task->outputs);
     int64_t saved_at_least = bytes_in_place(e, task, task->inputs & ~useful);
     int32_t p;
     for (p = 0; p < task->pairs_count; p++)
@@ -264,7 +264,7 @@ static enum remat_status run_task(struct exact *e, int32_t before, int32_t id, s
     sort_rest(e, &step);
     for (; step.run.option < task->options_count; step.run.option++) {
         int64_t time_ns = e->problem->options[task->options + step.run.option].time_ns;
-        step.extra_ns = from.extra_ns + time_ns - (first ? fastest_ns(e, id) : 0);
+        step.extra_ns = from.extra_ns + time_ns - (first ? remat_exact_fastest_ns(e->problem, id) : 0);
         REMAT_TRY(run_option(e, &step, err));
     }
     return REMAT_OK;

@@ -52,6 +52,10 @@ struct remat_exact_answer {
     int32_t runs_count, runs_capacity;
 };
 
+int64_t remat_exact_bytes(const struct remat_exact_problem *problem, uint64_t values);
+/* By the fastest option. */
+int64_t remat_exact_fastest_ns(const struct remat_exact_problem *problem, int32_t task);
+
 /* The caller frees out->runs in any case. */
 REMAT_MUST_CHECK enum remat_status remat_exact_search(const struct remat_exact_problem *problem,
                                                       struct remat_exact_answer *out, struct remat_error *err);

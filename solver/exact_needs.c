@@ -18,7 +18,7 @@ static bool same_makers(const struct remat_exact_problem *problem, int32_t a, in
     return true;
 }
 
-/* Of all that it makes: of inputs that no task makes, too. */
+/* All that the problem names, inputs that no task makes, too. */
 static uint64_t values_of(const struct remat_exact_problem *problem)
 {
     uint64_t values = problem->present | problem->wanted;
@@ -50,23 +50,13 @@ static uint64_t groups_of(const struct remat_exact_needs *needs, const struct re
     return groups;
 }
 
-static int64_t fastest_ns(const struct remat_exact_problem *problem, const struct remat_exact_task *task)
-{
-    int64_t fastest = problem->options[task->options].time_ns;
-    int32_t k;
-    for (k = 1; k < task->options_count; k++)
-        if (problem->options[task->options + k].time_ns < fastest)
-            fastest = problem->options[task->options + k].time_ns;
-    return fastest;
-}
-
 static void charge_groups(const struct remat_exact_problem *problem, struct remat_exact_needs *needs)
 {
     int32_t t;
     for (t = 0; t < problem->tasks_count; t++) {
         const struct remat_exact_task *task = &problem->tasks[t];
         uint64_t groups = may_repeat(task) ? groups_of(needs, task) : 0, left;
-        int64_t share = groups ? fastest_ns(problem, task) / __builtin_popcountll(groups) : 0;
+        int64_t share = groups ? remat_exact_fastest_ns(problem, t) / __builtin_popcountll(groups) : 0;
         for (left = groups; left; left &= left - 1) {
             struct remat_exact_group *group = &needs->groups[__builtin_ctzll(left)];
             group->inputs = group->made ? group->inputs & task->inputs : task->inputs;

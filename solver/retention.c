@@ -150,7 +150,7 @@ static bool request(struct remat_retention *work, int32_t datum, int32_t key)
 }
 
 /* Base order. Lists are short or nearly sorted backwards, mostly: insertion from the end; of long ones, what is far
- * apart first (Shell 1959; gaps by Ciura 2001). */
+ * apart first (Shell 1959). */
 static void sort_pending(struct remat_retention *work)
 {
     static const int32_t gaps[] = {701, 301, 132, 57, 19, 1};

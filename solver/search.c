@@ -10,13 +10,20 @@ static const double FORESIGHT_SHARE = 0.1; /* of a limit of time */
 static const double AGAIN_WITHIN = 0.9, VARY_HOT = 0.1;
 enum { VARY_WALKS = 4 };
 
-/* Keep-all if it fits, else the chain method's answer and what earlier searches found. */
-static enum remat_status offer_starts(struct remat_search *search, const struct remat_solve_options *options,
-                                      struct remat_incumbent *best, struct remat_error *err)
+/* Keep-all if it fits, else the chain method's answer. */
+static enum remat_status offer_chain(struct remat_search *search, const struct remat_solve_options *options,
+                                     struct remat_incumbent *best, struct remat_error *err)
 {
     struct remat_schedule schedule = {0};
     enum remat_status status = remat_chain_solve(&search->chain, options, &schedule, err);
-    REMAT_TRY(remat_incumbent_offer_answer(search->graph, best, options->budget_bytes, status, &schedule, err));
+    return remat_incumbent_offer_answer(search->graph, best, options->budget_bytes, status, &schedule, err);
+}
+
+/* And what earlier searches found. */
+static enum remat_status offer_starts(struct remat_search *search, const struct remat_solve_options *options,
+                                      struct remat_incumbent *best, struct remat_error *err)
+{
+    REMAT_TRY(offer_chain(search, options, best, err));
     return remat_search_offer_known(search, options->budget_bytes, best, err);
 }
 
@@ -162,18 +169,30 @@ static enum remat_status start(struct remat_search *search, const struct remat_s
     return offer_starts(search, options, best, err);
 }
 
-/* After an answer that had no placement: first what is known besides, the chain method's answer above all, then others.
- */
+/* After an answer that could not be placed: first what is known besides, then others; never worse than the chain
+ * method's answer for what is asked. */
 static enum remat_status find_another(struct remat_search *search, const struct remat_solve_options *options,
                                       struct remat_incumbent *best, struct remat_error *err)
 {
+    struct remat_incumbent other = {0};
+    enum remat_status status;
     if (options->attempt == 1) {
         remat_search_forget_last(search);
         REMAT_TRY(offer_starts(search, options, best, err));
+        if (best->found && !remat_search_is_last(search, best))
+            return REMAT_OK;
+        remat_incumbent_free(best);
+    } else if (options->budget_bytes < search->last_budget) {
+        REMAT_TRY(offer_chain(search, options, best, err));
     }
-    if (best->found && !remat_search_is_last(search, best))
-        return REMAT_OK;
-    return vary(search, options, best, err);
+    status = vary(search, options, &other, err);
+    if (other.found && (!best->found || other.cost_ns < best->cost_ns)) {
+        struct remat_incumbent swap = *best;
+        *best = other;
+        other = swap;
+    }
+    remat_incumbent_free(&other);
+    return status;
 }
 
 static enum remat_status find(struct remat_search *search, const struct remat_solve_options *options,

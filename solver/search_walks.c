@@ -170,9 +170,10 @@ enum remat_status remat_search_reach(struct remat_search *search, const struct r
             seconds *= 2;
         }
     }
-    search->lowered = (double)search->smallest.peak_bytes > budget; /* as far as time allows */
-    if (search->lowered)
+    if ((double)search->smallest.peak_bytes > budget) {
+        search->lowered = true; /* as far as time allows */
         return REMAT_OK;
+    }
     REMAT_TRY(remat_search_load(search, &search->smallest.schedule, err));
     return remat_best_offer(best, &search->sequence, err);
 }

@@ -187,6 +187,8 @@ static enum remat_status try_placing(struct remat_solving *solving, const struct
         if (status == REMAT_OK)
             status = place(solving->graph, solver, &schedule, &placed, err);
         remat_schedule_free(&schedule);
+        if (status != REMAT_OK)
+            remat_plan_free(&placed);
         if (status == REMAT_INFEASIBLE)
             break;
         REMAT_TRY(status);

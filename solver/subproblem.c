@@ -146,14 +146,6 @@ static void follow(struct remat_subproblem *sub, int32_t value)
     sub->problem.wanted |= UINT64_C(1) << value;
 }
 
-static int64_t bytes_of(const struct remat_subproblem *sub, uint64_t values)
-{
-    int64_t bytes = 0;
-    for (; values; values &= values - 1)
-        bytes += sub->problem.bytes[__builtin_ctzll(values)];
-    return bytes;
-}
-
 /* What is live beside chosen data before a run, at repetitions that come there. */
 static int64_t beside_before(const struct remat_subproblem *sub, int32_t run)
 {
@@ -161,7 +153,7 @@ static int64_t beside_before(const struct remat_subproblem *sub, int32_t run)
     double before = live_bytes(sub, run) - s->made_bytes[s->runs[run].node];
     int32_t index;
     if (stage_of(sub, run) >= sub->end)
-        return (int64_t)before - bytes_of(sub, sub->problem.wanted);
+        return (int64_t)before - remat_exact_bytes(&sub->problem, sub->problem.wanted);
     index = index_of(sub, run);
     return (int64_t)(before - (sub->chosen_bytes[index] - sub->made_bytes[index]));
 }
