@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """The solver on remat's own models: ten budgets from 2 % above the smallest to keep-all, each with its proven bound.
 
-usage: bench/models.py [--remat build/remat] [--results bench/results] [--time-limit S] [--only CASE ...] [-o RESULT.json]
+usage: bench/models.py [--remat build/remat] [--results bench/results] [--time-limit S] [--threads N] [--only CASE ...]
+                       [-o RESULT.json]
 
-Times of tasks come from the recorded profiles where a case names one, else from the roofline. One thread solves. Of each budget are noted
+Times of tasks come from the recorded profiles where a case names one, else from the roofline. All processors solve, or N. Of each budget are noted
 the plan's predicted time, the bound, the gap, arena and live peak, and how long the first valid plan took. The result (format remat-models,
 docs/format-results.md) is written after every budget; the exit code is 1 if a budget has no plan.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -41,7 +43,7 @@ def answer(arguments, case, *more):
 
 
 def limit(arguments):
-    return ["--time-limit", str(arguments.time_limit)]
+    return ["--time-limit", str(arguments.time_limit), "--threads", str(arguments.threads)]
 
 
 def smallest_bytes(arguments, case):
@@ -73,10 +75,12 @@ def main():
     parser.add_argument("--remat", default="build/remat")
     parser.add_argument("--results", type=pathlib.Path, default=pathlib.Path("bench/results"))
     parser.add_argument("--time-limit", type=float, default=10)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", nargs="+", metavar="CASE", choices=[case[0] for case in CASES])
     parser.add_argument("-o", "--output", type=pathlib.Path)
     arguments = parser.parse_args()
-    result = {"format": "remat-models", "version": 1, **provenance(), "time_limit_s": arguments.time_limit, "points": []}
+    result = {"format": "remat-models", "version": 1, **provenance(), "time_limit_s": arguments.time_limit,
+              "threads": arguments.threads, "points": []}
     print(f"{'model':20} {'MiB':>9} {'of all':>8} {'time':>10} {'bound':>10} {'gap':>9} {'arena':>8} {'first s':>7} {'seconds':>7}")
     for case in CASES:
         if arguments.only and case[0] not in arguments.only:

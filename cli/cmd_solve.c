@@ -125,6 +125,7 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
         budgets[i] = i == 14 ? high : low + (high - low) / 14 * i;
     if (status == REMAT_OK)
         status = remat_solve_curve(graph, solver, &options, budgets, 15, plans, err);
+    cli_progress_end();
     remat_solving_end(&solving);
     for (int32_t i = 0; i < 15; i++) {
         if (status == REMAT_OK && !args->json)
@@ -158,6 +159,7 @@ static enum remat_status solve(const struct cli_args *args, const struct remat_t
 {
     struct remat_plan plan = {0};
     enum remat_status status = remat_solve(graph, solver, options, &plan, err);
+    cli_progress_end();
     if (status == REMAT_OK)
         status = report_plan(args, graph, &plan, err);
     remat_plan_free(&plan);
@@ -175,6 +177,7 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
     REMAT_TRY_GOTO(cli_solve_options(args, &workload, &options, err), done);
     if (solver->anytime)
         options.stop = remat_interrupt_install();
+    options.report = cli_progress_search;
     status = args->curve ? solve_curve(args, &workload.graph, solver, options, err)
                          : solve(args, &workload.graph, solver, &options, err);
     remat_interrupt_remove();

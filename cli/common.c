@@ -157,7 +157,7 @@ enum remat_status cli_solve_options(const struct cli_args *args, const struct re
                                         .time_limit_seconds = args->time_limit_seconds,
                                         .gap = args->gap_percent / 100,
                                         .seed = (uint64_t)args->seed,
-                                        .threads = args->threads ? (int32_t)args->threads : 1};
+                                        .threads = (int32_t)args->threads};
     planning.available_bytes = remat_available_bytes();
     if (workload->device)
         planning.available_bytes = workload->backend->ops->available_bytes(workload->device);
@@ -170,6 +170,19 @@ void cli_progress(void *context, const char *what, double fraction)
     if (!isatty(STDERR_FILENO))
         return;
     fprintf(stderr, "\r\033[K%3.0f %% %s", 100 * fraction, what);
+    fflush(stderr);
+}
+
+void cli_progress_search(void *context, int64_t best_ns, int64_t proven_ns)
+{
+    (void)context;
+    if (!isatty(STDERR_FILENO))
+        return;
+    if (best_ns == INT64_MAX)
+        fprintf(stderr, "\r\033[Klooking for a plan that fits");
+    else
+        fprintf(stderr, "\r\033[Kstep %.3f ms so far, gap %.2f %% (Ctrl-C takes it)", (double)best_ns / 1e6,
+                100 * ((double)best_ns / (double)proven_ns - 1));
     fflush(stderr);
 }
 

@@ -20,7 +20,7 @@ struct remat_device_config cli_device_config(const struct cli_args *args);
 /* Fills *out from the arguments; the model's name is args->positionals[0]. Strings borrow from the arguments. */
 REMAT_MUST_CHECK enum remat_status cli_workload_config(const struct cli_args *args, struct remat_workload_config *out,
                                                        struct remat_error *err);
-/* Opens the workload with measured times (or the roofline's with --analytic), showing progress. */
+/* Opens the workload with times of that kind (the roofline's with --analytic), showing progress. */
 REMAT_MUST_CHECK enum remat_status cli_open_workload(const struct cli_args *args, enum remat_time_source times,
                                                      struct remat_workload *out, struct remat_error *err);
 /* Sets the profile cache's path to the default one, held in `buffer`, unless --cache gave another. */
@@ -35,6 +35,8 @@ REMAT_MUST_CHECK enum remat_status cli_solve_options(const struct cli_args *args
 
 /* A progress callback for the library: a bar on a terminal, nothing elsewhere. `context` is unused. */
 void cli_progress(void *context, const char *what, double fraction);
+/* The same of a search for a plan (`report` of remat_solve_options). */
+void cli_progress_search(void *context, int64_t best_ns, int64_t proven_ns);
 void cli_progress_end(void);
 
 /* Prints JSON to standard output and releases it. */

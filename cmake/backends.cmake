@@ -26,5 +26,4 @@ if(simd_sources)
 endif()
 add_library(remat_runtime STATIC ${runtime_sources} ${simd_objects})
 target_include_directories(remat_runtime PUBLIC ${CMAKE_SOURCE_DIR})
-target_link_libraries(remat_runtime PUBLIC remat_core OpenMP::OpenMP_C ${DNNL_LIBRARY} Threads::Threads
-                                           ${CMAKE_DL_LIBS} m)
+target_link_libraries(remat_runtime PUBLIC remat_core OpenMP::OpenMP_C ${DNNL_LIBRARY} ${CMAKE_DL_LIBS} m)

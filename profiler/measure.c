@@ -85,7 +85,7 @@ static enum remat_status learn_keep_all(struct profile *profile, struct remat_er
 
 static enum remat_status learn_from_smallest(struct profile *profile, const char *method, struct remat_error *err)
 {
-    const struct remat_solve_options options = {.budget_bytes = INT64_MAX, .threads = 1};
+    const struct remat_solve_options options = {.budget_bytes = INT64_MAX};
     const struct remat_solver *solver;
     struct remat_plan plan = {0};
     enum remat_status status;

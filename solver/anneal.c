@@ -30,6 +30,22 @@ enum remat_status remat_best_offer(struct remat_best *best, const struct remat_s
     return REMAT_OK;
 }
 
+enum remat_status remat_best_copy(struct remat_best *best, const struct remat_best *other, int32_t nodes_count,
+                                  struct remat_error *err)
+{
+    if (!other->found || (best->found && best->cost_ns <= other->cost_ns))
+        return REMAT_OK;
+    if (!best->options)
+        REMAT_TRY(REMAT_ALLOC(best->options, nodes_count, err));
+    REMAT_TRY(REMAT_GROW(best->nodes, best->capacity, other->count, err));
+    memcpy(best->nodes, other->nodes, (size_t)other->count * sizeof *best->nodes);
+    memcpy(best->options, other->options, (size_t)nodes_count * sizeof *best->options);
+    best->count = other->count;
+    best->cost_ns = other->cost_ns;
+    best->found = true;
+    return REMAT_OK;
+}
+
 enum remat_status remat_best_restore(const struct remat_best *best, struct remat_sequence *s, struct remat_error *err)
 {
     int32_t n;
@@ -84,7 +100,7 @@ static void cool(struct walk *w, int64_t step, double mean)
 static bool is_over(const struct walk *w)
 {
     const struct remat_anneal *a = w->a;
-    return w->progress >= 1 || (a->best->found && a->best->cost_ns <= a->enough_ns) || (a->stop && *a->stop);
+    return w->progress >= 1 || remat_progress_is_enough(a->progress) || (a->stop && *a->stop);
 }
 
 static enum remat_status propose(struct walk *w, struct remat_error *err)
@@ -105,7 +121,10 @@ static enum remat_status propose(struct walk *w, struct remat_error *err)
     remat_sequence_commit(w->s);
     w->now = next;
     w->energy = energy;
-    return next.bytes <= 0 ? remat_best_offer(a->best, w->s, err) : REMAT_OK;
+    if (next.bytes > 0)
+        return REMAT_OK;
+    remat_progress_find(a->progress, w->s->cost_ns);
+    return remat_best_offer(a->best, w->s, err);
 }
 
 enum remat_status remat_anneal(struct remat_anneal *a, struct remat_error *err)

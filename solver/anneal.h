@@ -4,6 +4,7 @@
 #define REMAT_SOLVER_ANNEAL_H
 
 #include "solver/moves.h"
+#include "solver/progress.h"
 
 #include <signal.h>
 
@@ -21,7 +22,7 @@ struct remat_anneal {
     double hot, cold;                  /* temperatures relative to the mean time of a stage */
     int64_t work;                      /* changes of the sequence, and proposals */
     double deadline;                   /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
-    int64_t enough_ns;                 /* stops at this cost */
+    struct remat_progress *progress;   /* borrowed: told what is found; the walk ends once it is enough */
     const volatile sig_atomic_t *stop; /* or once this is set; NULL = none */
     double price;                      /* ns per byte of overflow at the beginning; it adapts. 0: some */
     struct remat_best *best;
@@ -30,6 +31,9 @@ struct remat_anneal {
 REMAT_MUST_CHECK enum remat_status remat_anneal(struct remat_anneal *anneal, struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status remat_best_offer(struct remat_best *best, const struct remat_sequence *sequence,
                                                     struct remat_error *err);
+/* Offers what another one holds. */
+REMAT_MUST_CHECK enum remat_status remat_best_copy(struct remat_best *best, const struct remat_best *other,
+                                                   int32_t nodes_count, struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status remat_best_restore(const struct remat_best *best, struct remat_sequence *sequence,
                                                       struct remat_error *err);
 void remat_best_free(struct remat_best *best);

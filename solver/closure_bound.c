@@ -1,6 +1,7 @@
 #include "solver/closure_bound.h"
 
 #include "solver/closure_branch.h"
+#include "solver/closure_lines.h"
 #include "solver/linear.h"
 #include "solver/window_bound.h"
 
@@ -9,20 +10,6 @@
 #include <string.h>
 
 enum { MOST_STEPS = 60, BRANCH_CUTS = 12, BRANCH_SOLVES = 4000, BRANCH_WORK = 1600000 };
-
-/* Upper line of a cut's value as a function of the price: no choice of ways can make it larger than this one. Where
- * the minimum cut was found at a price, `value` is exact there (in units, rounded down); else price < 0. */
-struct point {
-    struct remat_closure_line line;
-    double price;
-    int64_t value;
-};
-
-struct cut {
-    int64_t fixed_bytes;
-    struct point *points;
-    int32_t count, capacity;
-};
 
 /* What branching proved: no schedule within the budget takes less. */
 struct proof {
@@ -34,80 +21,15 @@ struct proof {
 struct remat_closure {
     struct remat_cut_model model;
     struct remat_closure_network network;
-    struct cut *cuts; /* per position */
-    int32_t *order;   /* positions, most promising first */
-    double *promise;  /* per position, for the budget at hand */
-    bool *used[2];    /* per way: the choices that set the best bound so far */
+    struct remat_closure_lines *cuts; /* per position */
+    int32_t *order;                   /* positions, most promising first */
+    double *promise;                  /* per position, for the budget at hand */
+    bool *used[2];                    /* per way: the choices that set the best bound so far */
     struct proof *proofs;
     int32_t proofs_count, proofs_capacity;
     int64_t least_bytes;
     int32_t least_position;
 };
-
-/* ------------------------------------------------------------------------------------------------ lines of a cut */
-
-static enum remat_status add_point(struct cut *cut, struct point point, struct remat_error *err)
-{
-    REMAT_TRY(REMAT_GROW(cut->points, cut->capacity, cut->count + 1, err));
-    cut->points[cut->count++] = point;
-    return REMAT_OK;
-}
-
-/* What is proven for `bytes` beside fixed_bytes, in units. */
-static int64_t proven(const struct cut *cut, int64_t bytes, int32_t *best)
-{
-    int64_t most = 0;
-    int32_t k;
-    *best = -1;
-    for (k = 0; k < cut->count; k++) {
-        int64_t value;
-        if (cut->points[k].price < 0)
-            continue;
-        value = cut->points[k].value - remat_price_bytes(cut->points[k].price, bytes, true);
-        if (value > most) {
-            most = value;
-            *best = k;
-        }
-    }
-    return most;
-}
-
-/* No more than this can be proven with the lines known, and the price at which they meet: the lowest crossing of a line
- * that rises with one that does not. INFINITY and the steepest price tried, if no choice fits. */
-static double promised(const struct cut *cut, int64_t bytes, double *price)
-{
-    double least = INFINITY;
-    int32_t i, j;
-    *price = 0;
-    for (i = 0; i < cut->count; i++) {
-        const struct remat_closure_line *rising = &cut->points[i].line;
-        double rise = rising->bytes - (double)bytes;
-        if (rise <= 0)
-            continue;
-        for (j = 0; j < cut->count; j++) {
-            const struct remat_closure_line *falling = &cut->points[j].line;
-            double fall = (double)bytes - falling->bytes, at, value;
-            if (fall < 0)
-                continue;
-            at = (falling->time - rising->time) / (rise + fall);
-            value = rising->time + at * rise;
-            if (at >= 0 && value < least) {
-                least = value;
-                *price = at;
-            }
-        }
-    }
-    return least;
-}
-
-static bool fits(const struct cut *cut, int64_t bytes)
-{
-    int32_t k;
-    for (k = 0; k < cut->count; k++)
-        if (cut->points[k].line.bytes <= (double)bytes)
-            return true;
-    return false;
-}
 
 /* ------------------------------------------------------------------------------------------------------ preparing */
 
@@ -115,15 +37,17 @@ static bool fits(const struct cut *cut, int64_t bytes)
 static enum remat_status open_cut(struct remat_closure *closure, int32_t position, struct remat_error *err)
 {
     struct remat_closure_network *network = &closure->network;
-    struct cut *cut = &closure->cuts[position];
+    struct remat_closure_lines *cut = &closure->cuts[position];
     REMAT_TRY(remat_closure_network_cut(network, position, err));
     cut->fixed_bytes = network->fixed_bytes;
     if (cut->fixed_bytes > closure->least_bytes) {
         closure->least_bytes = cut->fixed_bytes;
         closure->least_position = position;
     }
-    REMAT_TRY(add_point(cut, (struct point){{0, (double)network->loose_bytes}, -1, 0}, err));
-    return add_point(cut, (struct point){remat_closure_network_line(network, NULL), -1, 0}, err);
+    REMAT_TRY(
+        remat_closure_lines_add(cut, (struct remat_closure_point){{0, (double)network->loose_bytes}, -1, 0}, err));
+    return remat_closure_lines_add(cut, (struct remat_closure_point){remat_closure_network_line(network, NULL), -1, 0},
+                                   err);
 }
 
 enum remat_status remat_closure_make(const struct remat_task_graph *graph, struct remat_closure **out,
@@ -187,20 +111,20 @@ static void remember_use(struct remat_closure *closure, bool *used)
 static enum remat_status evaluate(struct remat_closure *closure, int32_t position, double price,
                                   struct remat_error *err)
 {
-    struct point point = {.price = price};
+    struct remat_closure_point point = {.price = price};
     REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
     point.value = remat_closure_network_solve(&closure->network, price, &point.line);
-    return add_point(&closure->cuts[position], point, err);
+    return remat_closure_lines_add(&closure->cuts[position], point, err);
 }
 
 /* Where neither simple choice fits: the one of least bytes, and whether it does. */
 static enum remat_status find_fitting(struct remat_closure *closure, int32_t position, int64_t budget_bytes,
                                       bool *possible, struct remat_error *err)
 {
-    struct cut *cut = &closure->cuts[position];
-    struct point point = {.price = -1};
+    struct remat_closure_lines *cut = &closure->cuts[position];
+    struct remat_closure_point point = {.price = -1};
     int64_t bytes = budget_bytes - cut->fixed_bytes;
-    *possible = bytes >= 0 && fits(cut, bytes);
+    *possible = bytes >= 0 && remat_closure_lines_fit(cut, bytes);
     if (*possible || bytes < 0)
         return REMAT_OK;
     REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
@@ -210,7 +134,7 @@ static enum remat_status find_fitting(struct remat_closure *closure, int32_t pos
         closure->least_bytes = cut->fixed_bytes + (int64_t)point.line.bytes;
         closure->least_position = position;
     }
-    return add_point(cut, point, err);
+    return remat_closure_lines_add(cut, point, err);
 }
 
 /* Differences that no answer shows: a ten-millionth of the step, or what rounding loses. */
@@ -223,12 +147,12 @@ static double tolerance(const struct remat_closure *closure)
 static enum remat_status refine(struct remat_closure *closure, int32_t position, int64_t bytes, double enough,
                                 struct remat_error *err)
 {
-    struct cut *cut = &closure->cuts[position];
+    struct remat_closure_lines *cut = &closure->cuts[position];
     double slack = tolerance(closure);
     int32_t step, best;
     for (step = 0; step < MOST_STEPS; step++) {
-        double price, most = promised(cut, bytes, &price);
-        double sure = (double)proven(cut, bytes, &best);
+        double price, most = remat_closure_lines_promised(cut, bytes, &price);
+        double sure = (double)remat_closure_lines_proven(cut, bytes, &best);
         if (!(most > enough + slack) || !(most > sure + slack))
             break;
         REMAT_TRY(evaluate(closure, position, price, err));
@@ -240,7 +164,7 @@ static enum remat_status refine(struct remat_closure *closure, int32_t position,
 static enum remat_status keep_choices(struct remat_closure *closure, int32_t position, int64_t bytes,
                                       struct remat_error *err)
 {
-    const struct cut *cut = &closure->cuts[position];
+    const struct remat_closure_lines *cut = &closure->cuts[position];
     struct remat_closure_line line;
     int32_t side, k, chosen;
     REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
@@ -264,9 +188,10 @@ static enum remat_status borrow_choices(struct remat_closure *closure, int32_t p
     int32_t side;
     REMAT_TRY(remat_closure_network_cut(&closure->network, position, err));
     for (side = 0; side < 2; side++)
-        REMAT_TRY(add_point(&closure->cuts[position],
-                            (struct point){remat_closure_network_line(&closure->network, closure->used[side]), -1, 0},
-                            err));
+        REMAT_TRY(remat_closure_lines_add(
+            &closure->cuts[position],
+            (struct remat_closure_point){remat_closure_network_line(&closure->network, closure->used[side]), -1, 0},
+            err));
     return REMAT_OK;
 }
 
@@ -294,10 +219,11 @@ static enum remat_status find_promises(struct remat_closure *closure, int64_t bu
     double price;
     *possible = budget_bytes >= closure->least_bytes;
     for (p = 0; p < count && *possible; p++) {
-        const struct cut *cut = &closure->cuts[p];
+        const struct remat_closure_lines *cut = &closure->cuts[p];
         int64_t bytes = budget_bytes - cut->fixed_bytes;
         REMAT_TRY(find_fitting(closure, p, budget_bytes, possible, err));
-        closure->promise[p] = cut->points[0].line.bytes > (double)bytes ? promised(cut, bytes, &price) : 0;
+        closure->promise[p] =
+            cut->points[0].line.bytes > (double)bytes ? remat_closure_lines_promised(cut, bytes, &price) : 0;
     }
     if (*possible)
         sort_by_promise(closure->promise, closure->order, count);
@@ -310,15 +236,15 @@ static enum remat_status examine(struct remat_closure *closure, int64_t budget_b
     int32_t i, point;
     for (i = 0; i < closure->model.graph->order_count; i++) {
         int32_t position = closure->order[i];
-        const struct cut *cut = &closure->cuts[position];
+        const struct remat_closure_lines *cut = &closure->cuts[position];
         int64_t bytes = budget_bytes - cut->fixed_bytes;
         double sure;
         if (closure->promise[position] <= best)
             return REMAT_OK;
-        if (best > 0 && promised(cut, bytes, &price) > best)
+        if (best > 0 && remat_closure_lines_promised(cut, bytes, &price) > best)
             REMAT_TRY(borrow_choices(closure, position, err));
         REMAT_TRY(refine(closure, position, bytes, best, err));
-        sure = (double)proven(cut, bytes, &point);
+        sure = (double)remat_closure_lines_proven(cut, bytes, &point);
         if (sure > best) {
             best = sure;
             REMAT_TRY(keep_choices(closure, position, bytes, err));
@@ -336,26 +262,15 @@ static int64_t whole_ns(const struct remat_closure *closure, int64_t units)
     return shift >= 0 ? (units + (INT64_C(1) << shift) - 1) >> shift : units << -shift;
 }
 
-/* The least time of a choice known that fits: more cannot be proven at this cut. */
-static double fitting_time(const struct cut *cut, int64_t bytes)
-{
-    double least = INFINITY;
-    int32_t k;
-    for (k = 0; k < cut->count; k++)
-        if (cut->points[k].line.bytes <= (double)bytes && cut->points[k].line.time < least)
-            least = cut->points[k].line.time;
-    return least;
-}
-
 static enum remat_status branch_cut(struct remat_closure *closure, int32_t position, int64_t budget_bytes,
                                     double enough, int32_t *solves, struct proof *proof, struct remat_error *err)
 {
-    const struct cut *cut = &closure->cuts[position];
+    const struct remat_closure_lines *cut = &closure->cuts[position];
     struct remat_branching branching = {.bytes = budget_bytes - cut->fixed_bytes, .enough = enough};
     int32_t point, allowed = (*solves + 1) / 2;
     REMAT_TRY(refine(closure, position, branching.bytes, 0, err));
-    proven(cut, branching.bytes, &point);
-    branching.fitting = fitting_time(cut, branching.bytes);
+    remat_closure_lines_proven(cut, branching.bytes, &point);
+    branching.fitting = remat_closure_lines_fitting_time(cut, branching.bytes);
     if (point < 0 || branching.fitting <= enough)
         return REMAT_OK;
     branching.price = cut->points[point].price;
@@ -385,9 +300,10 @@ static enum remat_status branch(struct remat_closure *closure, int64_t budget_by
     int32_t count = closure->model.graph->order_count, solves, i;
     double price;
     for (i = 0; i < count; i++) {
-        const struct cut *cut = &closure->cuts[i];
+        const struct remat_closure_lines *cut = &closure->cuts[i];
         int64_t bytes = budget_bytes - cut->fixed_bytes;
-        closure->promise[i] = cut->points[0].line.bytes > (double)bytes ? promised(cut, bytes, &price) : 0;
+        closure->promise[i] =
+            cut->points[0].line.bytes > (double)bytes ? remat_closure_lines_promised(cut, bytes, &price) : 0;
     }
     sort_by_promise(closure->promise, closure->order, count);
     solves = BRANCH_WORK / (closure->model.values_count + closure->model.ways_count + 1);
@@ -416,9 +332,9 @@ static void offer(const struct remat_closure *closure, int32_t position, int64_t
 
 static void answer_cut(const struct remat_closure *closure, int32_t position, struct remat_bound *out)
 {
-    const struct cut *cut = &closure->cuts[position];
+    const struct remat_closure_lines *cut = &closure->cuts[position];
     int32_t point;
-    int64_t extra = proven(cut, out->budget_bytes - cut->fixed_bytes, &point);
+    int64_t extra = remat_closure_lines_proven(cut, out->budget_bytes - cut->fixed_bytes, &point);
     if (point >= 0)
         offer(closure, position, whole_ns(closure, extra), cut->points[point].price, out);
 }
@@ -468,29 +384,26 @@ enum remat_status remat_closure_bounds(struct remat_closure *closure, const int6
 
 /* ------------------------------------------------------------------------------------------------- several cuts */
 
-/* The cut that sets the bound, and of each of equal parts of what follows the one whose run needs most. *cuts is
- * allocated. */
 const struct remat_bound_effort remat_bound_thorough = {.cuts = 32, .parts = 20000, .columns = 80000};
 
 enum remat_status remat_closure_strengthen(struct remat_closure *closure, const struct remat_bound_effort *effort,
-                                           int64_t enough_ns, struct remat_bound *bound, struct remat_error *err)
+                                           struct remat_progress *progress, struct remat_bound *bound,
+                                           struct remat_error *err)
 {
     struct remat_window_problem problem = {.most_cuts = effort->cuts,
                                            .budget_bytes = bound->budget_bytes,
-                                           .enough_ns = enough_ns - closure->model.base_ns,
+                                           .progress = progress,
                                            .most_columns = effort->columns,
                                            .parts = effort->parts,
                                            .work = effort->work,
                                            .deadline = effort->deadline,
                                            .stop = effort->stop};
     struct proof proof = {.budget_bytes = bound->budget_bytes, .price = ldexp(bound->price, closure->network.shift)};
-    enum remat_status status;
-    if (bound->infeasible || bound->task < 0 || bound->lower_bound_ns >= enough_ns || !remat_linear_libraries[0])
+    if (bound->infeasible || bound->task < 0 || !remat_linear_libraries[0] || remat_progress_is_enough(progress))
         return REMAT_OK;
     proof.position = closure->model.graph->tasks[bound->task].position;
     problem.position = proof.position;
-    status = remat_window_bound(&closure->model, &problem, &proof.extra_ns, err);
-    REMAT_TRY(status);
+    REMAT_TRY(remat_window_bound(&closure->model, &problem, &proof.extra_ns, err));
     REMAT_TRY(add_proof(closure, proof, err));
     answer(closure, bound);
     return REMAT_OK;
@@ -502,7 +415,7 @@ enum remat_status remat_closure_strengthen(struct remat_closure *closure, const 
 static enum remat_status choose_fitting(struct remat_closure *closure, int32_t position, int64_t bytes,
                                         struct remat_error *err)
 {
-    const struct cut *cut = &closure->cuts[position];
+    const struct remat_closure_lines *cut = &closure->cuts[position];
     struct remat_closure_line line;
     double price = 0;
     int32_t k, chosen = -1, step;

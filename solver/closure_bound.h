@@ -11,6 +11,7 @@
 #define REMAT_SOLVER_CLOSURE_BOUND_H
 
 #include "core/graph/task_graph.h"
+#include "solver/progress.h"
 
 #include <signal.h>
 
@@ -51,12 +52,12 @@ struct remat_bound_effort {
 };
 /* For as long as a deadline permits. */
 extern const struct remat_bound_effort remat_bound_thorough;
-/* Raises a bound found before by looking at several cuts together (solver/window_bound.h), as long as it is below
- * enough_ns, the time of the best schedule known. Without a library for linear programs, or if no cut sets the bound,
- * it is left as it is. */
+/* Raises a bound found before by looking at several cuts together (solver/window_bound.h), until `progress`, which is
+ * told of it, is enough. Without a library for linear programs, or if no cut sets the bound, it is left as it is. */
 REMAT_MUST_CHECK enum remat_status remat_closure_strengthen(struct remat_closure *closure,
-                                                            const struct remat_bound_effort *effort, int64_t enough_ns,
-                                                            struct remat_bound *bound, struct remat_error *err);
+                                                            const struct remat_bound_effort *effort,
+                                                            struct remat_progress *progress, struct remat_bound *bound,
+                                                            struct remat_error *err);
 
 /* What one cut alone says, and what should survive it: survives[v] for every value of the graph, within the budget by
  * the cut's own account (nothing, if that is infeasible). `survives` may be NULL. A start for the search. */

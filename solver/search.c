@@ -2,7 +2,7 @@
  * and every plan found, serves the budgets that follow. */
 #include "core/base/clock.h"
 #include "solver/exact.h"
-#include "solver/search_walks.h"
+#include "solver/search_team.h"
 
 #include <string.h>
 
@@ -19,10 +19,31 @@ static enum remat_status offer_chain(struct remat_search *search, const struct r
     return remat_incumbent_offer_answer(search->graph, best, options->budget_bytes, status, &schedule, err);
 }
 
+/* Segments need no tables, so they are soon tried. */
+static enum remat_status offer_segments(struct remat_search *search, const struct remat_solve_options *options,
+                                        struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_solving solving = {.graph = search->graph};
+    struct remat_schedule schedule = {0};
+    enum remat_status status = remat_sqrt_solve(&solving, options, &schedule, err);
+    return remat_incumbent_offer_answer(search->graph, best, options->budget_bytes, status, &schedule, err);
+}
+
+/* Good enough by the least that is known of the step's time. */
+static bool is_good(const struct remat_search *search, const struct remat_solve_options *options,
+                    const struct remat_incumbent *best)
+{
+    return best->found && (double)best->cost_ns <= (1 + options->gap) * (double)remat_closure_base_ns(search->closure);
+}
+
 /* And what earlier searches found. */
 static enum remat_status offer_starts(struct remat_search *search, const struct remat_solve_options *options,
                                       struct remat_incumbent *best, struct remat_error *err)
 {
+    if (remat_solve_is_hasty(options))
+        REMAT_TRY(offer_segments(search, options, best, err));
+    if (is_good(search, options, best))
+        return REMAT_OK;
     REMAT_TRY(offer_chain(search, options, best, err));
     return remat_search_offer_known(search, options->budget_bytes, best, err);
 }
@@ -41,55 +62,97 @@ static enum remat_status offer_exact(struct remat_search *search, int64_t budget
     return status;
 }
 
-/* With a limit of time, a share of it may show that the answer at hand is the best, or when a search is done. */
-static enum remat_status foresee(struct remat_search *search, const struct remat_solve_options *options,
-                                 const struct remat_incumbent *best, struct remat_bound *bound, struct remat_error *err)
+static struct remat_bound_effort effort_of(const struct remat_solve_options *options, double seconds)
 {
     struct remat_bound_effort effort = remat_bound_thorough;
+    effort.stop = options->stop;
+    effort.deadline = remat_clock_seconds() + seconds;
+    return effort;
+}
+
+/* With a limit of time, a share of it may show that the answer at hand is the best, or when a search is done. */
+static enum remat_status foresee(struct remat_search *search, struct remat_solve_options *options,
+                                 struct remat_bound *bound, struct remat_progress *progress, struct remat_error *err)
+{
+    struct remat_bound_effort effort = effort_of(options, FORESIGHT_SHARE * options->time_limit_seconds);
     if (options->time_limit_seconds <= 0 || (options->stop && *options->stop))
         return REMAT_OK;
-    effort.stop = options->stop;
-    effort.deadline = remat_clock_seconds() + FORESIGHT_SHARE * options->time_limit_seconds;
-    return remat_closure_strengthen(search->closure, &effort, best->found ? best->cost_ns : INT64_MAX, bound, err);
+    options->time_limit_seconds *= 1 - FORESIGHT_SHARE;
+    return remat_closure_strengthen(search->closure, &effort, progress, bound, err);
+}
+
+/* Walks from what is known, or from what can be reached. */
+static enum remat_status walk(struct remat_search *search, int32_t walkers, const struct remat_walks *walks,
+                              struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_walker *walker = &search->walkers[0];
+    struct remat_best found = {0};
+    enum remat_status status;
+    if (best->found) {
+        status = remat_walker_load(walker, search->graph, &best->schedule, err);
+        if (status == REMAT_OK)
+            status = remat_best_offer(&found, &walker->sequence, err);
+    } else {
+        status = remat_search_reach(search, walks->options, &found, err);
+    }
+    if (found.found)
+        remat_progress_find(walks->progress, found.cost_ns);
+    if (status == REMAT_OK)
+        status = remat_team_walk(search, walkers, walks, &found, err);
+    if (status == REMAT_OK)
+        status = remat_search_offer(search, walks->options->budget_bytes, &found, best, err);
+    remat_best_free(&found);
+    return status;
+}
+
+/* The same beside a thread that raises the bound. */
+static enum remat_status walk_and_prove(struct remat_search *search, int32_t threads, const struct remat_walks *walks,
+                                        const struct remat_bound *bound, struct remat_incumbent *best,
+                                        struct remat_error *err)
+{
+    struct remat_prover prover = {.closure = search->closure,
+                                  .effort = effort_of(walks->options, walks->options->time_limit_seconds),
+                                  .progress = walks->progress,
+                                  .bound = *bound};
+    struct remat_error other;
+    enum remat_status status, proved;
+    REMAT_TRY(remat_prover_begin(&prover, err));
+    status = walk(search, threads - 1, walks, best, err);
+    if (status != REMAT_OK)
+        atomic_store(&walks->progress->is_over, true);
+    proved = remat_prover_end(&prover, status == REMAT_OK ? err : &other);
+    return status == REMAT_OK ? proved : status;
 }
 
 /* Improves on what is known, if anything, until the bound proves it good enough. */
 static enum remat_status improve(struct remat_search *search, const struct remat_solve_options *options,
                                  struct remat_incumbent *best, struct remat_error *err)
 {
-    int64_t budget = options->budget_bytes, enough_ns;
+    int64_t budget = options->budget_bytes;
+    int32_t threads = remat_solve_threads(options);
     struct remat_solve_options rest = *options; /* of time: without what looking ahead takes */
-    struct remat_best found = {0};
+    struct remat_progress progress = {.best_ns = best->found ? best->cost_ns : INT64_MAX, .gap = options->gap};
+    struct remat_walks walks = {.options = &rest, .progress = &progress};
     struct remat_bound bound;
-    bool again = search->last.schedule.count > 0 && budget <= search->last_budget &&
-                 (double)budget > AGAIN_WITHIN * (double)search->last_budget;
     bool settled;
     enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
     if (status != REMAT_OK || bound.infeasible)
         return status;
-    enough_ns = (int64_t)((1 + options->gap) * (double)bound.lower_bound_ns);
-    if (best->found && best->cost_ns <= enough_ns)
+    walks.again = search->last.schedule.count > 0 && budget <= search->last_budget &&
+                  (double)budget > AGAIN_WITHIN * (double)search->last_budget;
+    remat_progress_prove(&progress, bound.lower_bound_ns);
+    if (remat_progress_is_enough(&progress))
         return REMAT_OK;
-    REMAT_TRY(foresee(search, options, best, &bound, err));
-    rest.time_limit_seconds *= 1 - FORESIGHT_SHARE;
-    enough_ns = (int64_t)((1 + options->gap) * (double)bound.lower_bound_ns);
-    if (best->found && best->cost_ns <= enough_ns)
+    if (threads == 1)
+        REMAT_TRY(foresee(search, &rest, &bound, &progress, err));
+    if (remat_progress_is_enough(&progress))
         return REMAT_OK;
     REMAT_TRY(offer_exact(search, budget, best, &settled, err));
     if (settled)
         return REMAT_OK;
-    if (best->found) {
-        REMAT_TRY(remat_search_load(search, &best->schedule, err));
-        status = remat_best_offer(&found, &search->sequence, err);
-    } else {
-        status = remat_search_reach(search, &rest, &found, err);
-    }
-    if (status == REMAT_OK && !(found.found && found.cost_ns <= enough_ns))
-        status = remat_search_walk(search, &rest, again, bound.price, enough_ns, &found, err);
-    if (status == REMAT_OK)
-        status = remat_search_offer(search, budget, &found, best, err);
-    remat_best_free(&found);
-    return status;
+    walks.price = bound.price;
+    return threads == 1 ? walk(search, 1, &walks, best, err)
+                        : walk_and_prove(search, threads, &walks, &bound, best, err);
 }
 
 /* Another plan than the last answer, which had no placement, but about as good: the hotter the farther from it. */
@@ -139,7 +202,7 @@ static enum remat_status lower(struct remat_search *search, const struct remat_s
     if (search->lowered)
         return REMAT_OK;
     REMAT_TRY(remat_search_know_smallest(search, options, err));
-    remat_mover_seed(&search->mover, options->seed);
+    remat_mover_seed(&search->walkers[0].mover, options->seed);
     REMAT_TRY(lower_exactly(search, &settled, err));
     if (!settled)
         REMAT_TRY(remat_search_lower(search, options, err));
@@ -199,7 +262,9 @@ static enum remat_status find(struct remat_search *search, const struct remat_so
                               struct remat_incumbent *best, struct remat_error *err)
 {
     REMAT_TRY(start(search, options, best, err));
-    return best->found || options->time_limit_seconds > 0 ? improve(search, options, best, err) : REMAT_OK;
+    if (is_good(search, options, best) || (!best->found && options->time_limit_seconds <= 0))
+        return REMAT_OK;
+    return improve(search, options, best, err);
 }
 
 enum remat_status remat_search_solve(struct remat_solving *solving, const struct remat_solve_options *options,

@@ -12,8 +12,10 @@ static void free_search(void *memo)
         remat_schedule_free(&search->known[k].schedule);
     remat_schedule_free(&search->last.schedule);
     remat_schedule_free(&search->smallest.schedule);
-    remat_mover_free(&search->mover);
-    remat_sequence_free(&search->sequence);
+    for (k = 0; k < search->walkers_count; k++) {
+        remat_mover_free(&search->walkers[k].mover);
+        remat_sequence_free(&search->walkers[k].sequence);
+    }
     remat_model_free(&search->model);
     free(search);
 }
@@ -30,10 +32,22 @@ enum remat_status remat_search_of(struct remat_solving *solving, const struct re
     *out = solving->memo = search;
     solving->release = free_search;
     search->graph = search->chain.graph = graph;
+    search->seed = options->seed;
     REMAT_TRY(remat_solving_closure(solving, &search->closure, err));
     REMAT_TRY(remat_model_of_graph(graph, &search->model, err));
-    REMAT_TRY(remat_sequence_init(&search->sequence, &search->model, graph, graph->order, graph->order_count, err));
-    return remat_mover_init(&search->mover, &search->sequence, options->seed, err);
+    return remat_search_add_walkers(search, 1, err);
+}
+
+enum remat_status remat_search_add_walkers(struct remat_search *search, int32_t count, struct remat_error *err)
+{
+    const struct remat_task_graph *graph = search->graph;
+    while (search->walkers_count < count) {
+        uint64_t seed = search->seed + (uint64_t)search->walkers_count;
+        struct remat_walker *walker = &search->walkers[search->walkers_count++];
+        REMAT_TRY(remat_sequence_init(&walker->sequence, &search->model, graph, graph->order, graph->order_count, err));
+        REMAT_TRY(remat_mover_init(&walker->mover, &walker->sequence, seed, err));
+    }
+    return REMAT_OK;
 }
 
 enum remat_status remat_search_know_smallest(struct remat_search *search, const struct remat_solve_options *options,
@@ -116,32 +130,31 @@ enum remat_status remat_search_offer_known(const struct remat_search *search, in
 }
 
 /* Gives every task the option of least scratch that any of its runs has: it fits at all of them. */
-static enum remat_status load_options(struct remat_search *search, const struct remat_schedule *schedule,
-                                      struct remat_error *err)
+static enum remat_status load_options(struct remat_sequence *s, const struct remat_task_graph *graph,
+                                      const struct remat_schedule *schedule, struct remat_error *err)
 {
-    struct remat_sequence *s = &search->sequence;
     int32_t *least, r;
     enum remat_status status = REMAT_OK;
-    REMAT_TRY(REMAT_ALLOC(least, search->graph->tasks_count, err));
-    memset(least, -1, (size_t)search->graph->tasks_count * sizeof *least);
+    REMAT_TRY(REMAT_ALLOC(least, graph->tasks_count, err));
+    memset(least, -1, (size_t)graph->tasks_count * sizeof *least);
     for (r = 0; r < schedule->count; r++) {
         const struct remat_entry *run = &schedule->entries[r];
-        const struct remat_option *options = search->graph->tasks[run->task].options;
+        const struct remat_option *options = graph->tasks[run->task].options;
         int32_t *option = &least[run->task];
         if (*option < 0 || options[run->option].scratch_bytes < options[*option].scratch_bytes)
             *option = run->option;
     }
-    for (r = 0; r < search->graph->tasks_count && status == REMAT_OK; r++)
+    for (r = 0; r < graph->tasks_count && status == REMAT_OK; r++)
         if (least[r] >= 0 && least[r] != s->option[r])
             status = remat_sequence_set_option(s, r, least[r], err);
     free(least);
     return status;
 }
 
-enum remat_status remat_search_load(struct remat_search *search, const struct remat_schedule *schedule,
-                                    struct remat_error *err)
+enum remat_status remat_walker_load(struct remat_walker *walker, const struct remat_task_graph *graph,
+                                    const struct remat_schedule *schedule, struct remat_error *err)
 {
-    struct remat_sequence *s = &search->sequence;
+    struct remat_sequence *s = &walker->sequence;
     int32_t *nodes, r;
     enum remat_status status;
     REMAT_TRY(REMAT_ALLOC(nodes, schedule->count, err));
@@ -150,7 +163,7 @@ enum remat_status remat_search_load(struct remat_search *search, const struct re
     status = remat_sequence_load(s, nodes, schedule->count, err);
     free(nodes);
     if (status == REMAT_OK)
-        status = load_options(search, schedule, err);
+        status = load_options(s, graph, schedule, err);
     remat_sequence_commit(s);
     return status;
 }
@@ -158,10 +171,11 @@ enum remat_status remat_search_load(struct remat_search *search, const struct re
 enum remat_status remat_search_offer(struct remat_search *search, int64_t budget_bytes, const struct remat_best *found,
                                      struct remat_incumbent *best, struct remat_error *err)
 {
+    struct remat_sequence *sequence = &search->walkers[0].sequence;
     struct remat_schedule schedule = {0};
     if (!found->found)
         return REMAT_OK;
-    REMAT_TRY(remat_best_restore(found, &search->sequence, err));
-    REMAT_TRY(remat_sequence_schedule(&search->sequence, &schedule, err));
+    REMAT_TRY(remat_best_restore(found, sequence, err));
+    REMAT_TRY(remat_sequence_schedule(sequence, &schedule, err));
     return remat_incumbent_offer(search->graph, best, budget_bytes, &schedule, err);
 }

@@ -29,67 +29,107 @@ static int64_t work_of(const struct remat_search *search, int64_t work_per_stage
 static enum remat_status walk_down(struct remat_search *search, double budget, int64_t work, double seconds,
                                    const volatile sig_atomic_t *stop, struct remat_best *best, struct remat_error *err)
 {
-    struct remat_anneal anneal = {.mover = &search->mover,
+    struct remat_progress anything = {.best_ns = INT64_MAX, .proven_ns = INT64_MAX};
+    struct remat_anneal anneal = {.mover = &search->walkers[0].mover,
                                   .budget_bytes = budget,
                                   .hot = 2 * search->graph->order_count, /* so much does a datum's overflow weigh */
                                   .cold = 0.02 * search->graph->order_count,
                                   .work = work_of(search, work),
-                                  .enough_ns = INT64_MAX,
+                                  .progress = &anything,
                                   .stop = stop,
-                                  .price = STRICT * (double)search->sequence.cost_ns / budget,
+                                  .price = STRICT * (double)search->walkers[0].sequence.cost_ns / budget,
                                   .best = best};
     if (seconds > 0)
         anneal.deadline = remat_clock_seconds() + seconds;
     return remat_anneal(&anneal, err);
 }
 
-static enum remat_status polish_best(struct remat_search *search, const struct remat_solve_options *options,
+static enum remat_status polish_best(struct remat_walker *walker, const struct remat_solve_options *options,
                                      double deadline, struct remat_best *best, struct remat_error *err)
 {
-    const struct remat_polish polish = {.sequence = &search->sequence,
+    const struct remat_polish polish = {.sequence = &walker->sequence,
                                         .budget_bytes = (double)options->budget_bytes,
                                         .states = WINDOW_STATES,
                                         .deadline = deadline,
                                         .stop = options->stop};
-    REMAT_TRY(remat_best_restore(best, &search->sequence, err));
+    REMAT_TRY(remat_best_restore(best, &walker->sequence, err));
     REMAT_TRY(remat_polish(&polish, err));
-    return remat_best_offer(best, &search->sequence, err);
+    return remat_best_offer(best, &walker->sequence, err);
 }
 
-enum remat_status remat_search_walk(struct remat_search *search, const struct remat_solve_options *options, bool again,
-                                    double price, int64_t enough_ns, struct remat_best *best, struct remat_error *err)
+/* Each gets the better one of its own and the others' best. */
+static enum remat_status exchange_best(struct remat_exchange *exchange, struct remat_best *best, int32_t nodes_count,
+                                       struct remat_error *err)
 {
-    double started = remat_clock_seconds(), done = 0, share = again ? AGAIN_SHARE : 1;
-    double seconds = options->time_limit_seconds;
+    enum remat_status status;
+    pthread_mutex_lock(&exchange->lock);
+    status = remat_best_copy(&exchange->best, best, nodes_count, err);
+    if (status == REMAT_OK)
+        status = remat_best_copy(best, &exchange->best, nodes_count, err);
+    pthread_mutex_unlock(&exchange->lock);
+    return status;
+}
+
+static enum remat_status begin_leg(const struct remat_search *search, struct remat_walker *walker,
+                                   const struct remat_walks *walks, const struct leg *leg,
+                                   const struct remat_best *best, struct remat_error *err)
+{
+    if (best->found && !leg->fresh)
+        return remat_best_restore(best, &walker->sequence, err);
+    if (walks->again)
+        return remat_walker_load(walker, search->graph, &search->last.schedule, err);
+    return remat_sequence_reset(&walker->sequence, err);
+}
+
+/* `polish_until` 0: limited by work alone. */
+static enum remat_status end_leg(const struct remat_search *search, struct remat_walker *walker,
+                                 const struct remat_walks *walks, double polish_until, int64_t *polished_ns,
+                                 struct remat_best *best, struct remat_error *err)
+{
+    if (best->found && best->cost_ns != *polished_ns && !remat_progress_is_enough(walks->progress)) {
+        REMAT_TRY(polish_best(walker, walks->options, polish_until, best, err));
+        *polished_ns = best->cost_ns;
+        remat_progress_find(walks->progress, best->cost_ns);
+    }
+    return walks->exchange ? exchange_best(walks->exchange, best, search->model.nodes_count, err) : REMAT_OK;
+}
+
+/* One of the walkers speaks for all. */
+static void report(const struct remat_search *search, const struct remat_walker *walker,
+                   const struct remat_walks *walks)
+{
+    const struct remat_solve_options *options = walks->options;
+    if (options->report && walker == &search->walkers[0])
+        options->report(options->context, atomic_load(&walks->progress->best_ns),
+                        atomic_load(&walks->progress->proven_ns));
+}
+
+enum remat_status remat_search_walk(const struct remat_search *search, struct remat_walker *walker,
+                                    const struct remat_walks *walks, struct remat_best *best, struct remat_error *err)
+{
+    double started = remat_clock_seconds(), done = 0, share = walks->again ? AGAIN_SHARE : 1;
+    double seconds = share * walks->options->time_limit_seconds, polish_until = 0;
     int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK)), polished_ns = -1;
     size_t k;
-    for (k = 0; k < sizeof legs / sizeof *legs; k++) {
-        struct remat_anneal anneal = {.mover = &search->mover,
-                                      .budget_bytes = (double)options->budget_bytes,
+    for (k = 0; k < sizeof legs / sizeof *legs && !remat_progress_is_enough(walks->progress); k++) {
+        struct remat_anneal anneal = {.mover = &walker->mover,
+                                      .budget_bytes = (double)walks->options->budget_bytes,
                                       .hot = legs[k].hot,
                                       .cold = COLD,
                                       .work = (int64_t)((legs[k].until - done) * (double)work),
-                                      .enough_ns = enough_ns,
-                                      .stop = options->stop,
-                                      .price = price,
+                                      .progress = walks->progress,
+                                      .stop = walks->options->stop,
+                                      .price = walks->price,
                                       .best = best};
-        if (seconds > 0)
-            anneal.deadline = started + legs[k].until * share * seconds;
-        done = legs[k].until;
-        if (best->found && !legs[k].fresh)
-            REMAT_TRY(remat_best_restore(best, &search->sequence, err));
-        else if (again)
-            REMAT_TRY(remat_search_load(search, &search->last.schedule, err));
-        else
-            REMAT_TRY(remat_sequence_reset(&search->sequence, err));
-        REMAT_TRY(remat_anneal(&anneal, err));
-        if (best->found && best->cost_ns != polished_ns && best->cost_ns > enough_ns) {
-            REMAT_TRY(polish_best(search, options, seconds > 0 ? anneal.deadline + POLISH_SHARE * share * seconds : 0,
-                                  best, err));
-            polished_ns = best->cost_ns;
+        if (seconds > 0) {
+            anneal.deadline = started + legs[k].until * seconds;
+            polish_until = anneal.deadline + POLISH_SHARE * seconds;
         }
-        if (best->found && best->cost_ns <= enough_ns)
-            break;
+        done = legs[k].until;
+        report(search, walker, walks);
+        REMAT_TRY(begin_leg(search, walker, walks, &legs[k], best, err));
+        REMAT_TRY(remat_anneal(&anneal, err));
+        REMAT_TRY(end_leg(search, walker, walks, polish_until, &polished_ns, best, err));
     }
     return REMAT_OK;
 }
@@ -98,18 +138,21 @@ enum remat_status remat_search_walk_off(struct remat_search *search, const struc
                                         double hot, double price, struct remat_best *best, struct remat_error *err)
 {
     double seconds = options->time_limit_seconds, now = remat_clock_seconds();
-    struct remat_anneal anneal = {.mover = &search->mover,
+    struct remat_walker *walker = &search->walkers[0];
+    struct remat_progress progress = {.best_ns = INT64_MAX}; /* never enough */
+    struct remat_anneal anneal = {.mover = &walker->mover,
                                   .budget_bytes = (double)options->budget_bytes,
                                   .hot = hot,
                                   .cold = COLD,
                                   .work = (int64_t)(AGAIN_SHARE * (double)work_of(search, SEARCH_WORK)),
                                   .deadline = seconds > 0 ? now + (1 - AGAIN_SHARE) * seconds : 0,
+                                  .progress = &progress,
                                   .stop = options->stop,
                                   .price = price,
                                   .best = best};
-    REMAT_TRY(remat_search_load(search, &search->last.schedule, err));
+    REMAT_TRY(remat_walker_load(walker, search->graph, &search->last.schedule, err));
     REMAT_TRY(remat_anneal(&anneal, err));
-    return best->found ? polish_best(search, options, seconds > 0 ? now + seconds : 0, best, err) : REMAT_OK;
+    return best->found ? polish_best(walker, options, seconds > 0 ? now + seconds : 0, best, err) : REMAT_OK;
 }
 
 /* A walk from the smallest known plan to one of at most `target` bytes, which takes its place. */
@@ -117,7 +160,7 @@ static enum remat_status lower_to(struct remat_search *search, double target, in
                                   const volatile sig_atomic_t *stop, bool *lowered, struct remat_error *err)
 {
     struct remat_best found = {0};
-    enum remat_status status = remat_search_load(search, &search->smallest.schedule, err);
+    enum remat_status status = remat_walker_load(&search->walkers[0], search->graph, &search->smallest.schedule, err);
     if (status == REMAT_OK)
         status = walk_down(search, target, work, seconds, stop, &found, err);
     if (status == REMAT_OK)
@@ -174,6 +217,6 @@ enum remat_status remat_search_reach(struct remat_search *search, const struct r
         search->lowered = true; /* as far as time allows */
         return REMAT_OK;
     }
-    REMAT_TRY(remat_search_load(search, &search->smallest.schedule, err));
-    return remat_best_offer(best, &search->sequence, err);
+    REMAT_TRY(remat_walker_load(&search->walkers[0], search->graph, &search->smallest.schedule, err));
+    return remat_best_offer(best, &search->walkers[0].sequence, err);
 }

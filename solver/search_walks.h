@@ -5,16 +5,32 @@
 
 #include "solver/search_memo.h"
 
+#include <pthread.h>
+
 /* Looks for anything that fits, from the smallest known plan and for half the limit of time at most. Where nothing is
  * found, that plan counts as the smallest one. */
 REMAT_MUST_CHECK enum remat_status remat_search_reach(struct remat_search *search,
                                                       const struct remat_solve_options *options,
                                                       struct remat_best *best, struct remat_error *err);
-/* All legs, until enough_ns is reached. A search `again`, for a little less than last time, starts from that answer and
- * has less to do. */
-REMAT_MUST_CHECK enum remat_status remat_search_walk(struct remat_search *search,
-                                                     const struct remat_solve_options *options, bool again,
-                                                     double price, int64_t enough_ns, struct remat_best *best,
+
+/* The best that several walkers found, in the hands of one of them at a time. */
+struct remat_exchange {
+    pthread_mutex_t lock;
+    struct remat_best best;
+};
+
+/* What all walkers that work on a budget have in common. */
+struct remat_walks {
+    const struct remat_solve_options *options;
+    bool again; /* for a little less than last time: starts from that answer and has less to do */
+    double price;
+    struct remat_progress *progress;
+    struct remat_exchange *exchange; /* NULL = there is but one walker */
+};
+
+/* All legs of one walker, until progress is enough. */
+REMAT_MUST_CHECK enum remat_status remat_search_walk(const struct remat_search *search, struct remat_walker *walker,
+                                                     const struct remat_walks *walks, struct remat_best *best,
                                                      struct remat_error *err);
 /* A short walk from the last answer. */
 REMAT_MUST_CHECK enum remat_status remat_search_walk_off(struct remat_search *search,

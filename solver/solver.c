@@ -1,6 +1,7 @@
 #include "solver/solver.h"
 
 #include "core/base/clock.h"
+#include "core/base/thread.h"
 #include "solver/closure_bound.h"
 #include "solver/exact.h"
 #include "solver/methods.h"
@@ -32,8 +33,11 @@ enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that man
 /* Parts of a limit of time: for the first schedule; for others if that cannot be placed, and for each of them; for the
  * bound, which gets what is left, at least. */
 static const double FIRST_SHARE = 0.6, OTHERS_SHARE = 0.15, ATTEMPT_SHARE = 0.02, LEAST_BOUND_SHARE = 0.1;
-static const double HASTY_GAP = 1;       /* who is content with that wants any plan, soon */
-static const double WELL_PLACED = 0.003; /* so much slower than the schedule that could not be placed */
+static const double TEAM_SHARE = 0.75; /* for the first schedule, where threads raise the bound meanwhile */
+static const double HASTY_GAP = 1;
+static const double LITTLE = 0.01; /* of the budget */
+/* So much slower than the schedule that could not be placed. */
+static const double WELL_PLACED = 0.003, FAIRLY_PLACED = 0.01;
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -51,6 +55,28 @@ enum remat_status remat_solver_find(const char *name, const struct remat_solver 
         snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", solver->name);
     }
     return remat_fail(err, REMAT_USAGE, "unknown solver '%s'; the solvers are: %s", name, names);
+}
+
+int32_t remat_solve_threads(const struct remat_solve_options *options)
+{
+    int32_t threads = options->threads > 0 ? options->threads : remat_processors();
+    return options->time_limit_seconds > 0 ? threads : 1;
+}
+
+bool remat_solve_is_hasty(const struct remat_solve_options *options)
+{
+    return options->gap >= HASTY_GAP;
+}
+
+/* Whether threads of the method raise the bound while it looks for the first schedule. */
+static bool proves_meanwhile(const struct remat_solver *solver, const struct remat_solve_options *options)
+{
+    return solver->anytime && remat_solve_threads(options) > 1;
+}
+
+static double first_share(const struct remat_solver *solver, const struct remat_solve_options *options)
+{
+    return proves_meanwhile(solver, options) ? TEAM_SHARE : FIRST_SHARE;
 }
 
 enum remat_status remat_solving_closure(struct remat_solving *solving, struct remat_closure **out,
@@ -134,25 +160,57 @@ static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_
     return live_bytes - 1 - (placed_bytes - asked_bytes) / PLACE_ATTEMPTS * parts;
 }
 
-static bool is_late(const struct remat_solve_options *options, int64_t started_ns)
+/* The attempts at a plan for one budget. */
+struct placing {
+    const struct remat_solver *solver;
+    const struct remat_solve_options *options;
+    struct remat_solve_options inner; /* of the next attempt */
+    bool offload, others; /* others: schedules as good as the first are asked for, not yet for less memory */
+    int64_t started_ns;
+    int64_t first_ns; /* time of the first schedule, placed or not */
+    int64_t lacking;  /* beyond the live peak: bytes that a schedule would have needed to be placed, at least */
+};
+
+static bool is_placed_within(const struct remat_plan *out, int64_t first_ns, double more)
 {
-    double seconds = 1e-9 * (double)(remat_clock_ns() - started_ns);
-    return options->time_limit_seconds > 0 && seconds > (FIRST_SHARE + OTHERS_SHARE) * options->time_limit_seconds;
+    return out->instructions_count > 0 && (double)out->predicted_step_ns <= (1 + more) * (double)first_ns;
 }
 
-/* Asks for a schedule that may be easier to place: an anytime method first for others of the same budget, then for less
- * memory. */
-static void ask_again(bool others, bool offload, const struct remat_solve_options *options,
-                      const struct remat_plan *placed, struct remat_solve_options *inner)
+/* Whether there is no time for others. As long as all that could be placed is much slower, bounds have to wait. */
+static bool is_late(const struct placing *p, const struct remat_plan *out)
 {
-    int32_t parts = offload ? PLACE_ATTEMPTS : inner->attempt + 1;
+    double seconds = 1e-9 * (double)(remat_clock_ns() - p->started_ns), share = 1 - LEAST_BOUND_SHARE;
+    if (is_placed_within(out, p->first_ns, FAIRLY_PLACED))
+        share = first_share(p->solver, p->options) + OTHERS_SHARE;
+    return p->options->time_limit_seconds > 0 && seconds > share * p->options->time_limit_seconds;
+}
+
+/* Of other schedules, every second one is asked to leave room for what a placement lacked, and more of it each time;
+ * that comes first where it is little. */
+static int64_t budget_of_other(const struct placing *p)
+{
+    int64_t budget = p->options->budget_bytes;
+    int32_t turn = p->inner.attempt - ((double)p->lacking <= LITTLE * (double)budget ? 2 : 3);
+    return turn >= 0 && turn % 2 == 0 ? budget - p->lacking - p->lacking / 4 * turn : budget;
+}
+
+/* Asks for a schedule that may be easier to place: an anytime method first for others, then for less and less memory.
+ * `sizes`: of the last attempt. */
+static void ask_again(struct placing *p, const struct remat_plan *sizes)
+{
+    const struct remat_solve_options *options = p->options;
+    struct remat_solve_options *inner = &p->inner;
+    int32_t parts = p->offload ? PLACE_ATTEMPTS : inner->attempt + 1;
     inner->attempt++;
+    inner->threads = 1;
     inner->time_limit_seconds = ATTEMPT_SHARE * options->time_limit_seconds;
-    if (others)
+    if (p->others) {
+        inner->budget_bytes = budget_of_other(p);
         return;
+    }
     inner->budget_bytes =
-        tighten(inner->budget_bytes, placed->live_peak_bytes, placed->arena_bytes, options->budget_bytes, parts);
-    inner->host_budget_bytes = tighten(inner->host_budget_bytes, placed->host_live_peak_bytes, placed->host_bytes,
+        tighten(inner->budget_bytes, sizes->live_peak_bytes, sizes->arena_bytes, options->budget_bytes, parts);
+    inner->host_budget_bytes = tighten(inner->host_budget_bytes, sizes->host_live_peak_bytes, sizes->host_bytes,
                                        options->host_budget_bytes, parts);
 }
 
@@ -168,37 +226,59 @@ static void keep_faster(struct remat_plan *best, struct remat_plan *other)
     memset(other, 0, sizeof *other);
 }
 
+static enum remat_status attempt(struct remat_solving *solving, const struct placing *p, struct remat_plan *out,
+                                 struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    enum remat_status status = p->offload ? remat_offload_solve(solving, p->solver, &p->inner, &schedule, err)
+                                          : p->solver->solve(solving, &p->inner, &schedule, err);
+    if (status == REMAT_OK)
+        status = place(solving->graph, p->solver, &schedule, out, err);
+    remat_schedule_free(&schedule);
+    if (status != REMAT_OK)
+        remat_plan_free(out);
+    return status;
+}
+
+/* Takes over an attempt's plan if it fits and is the fastest so far, and says what to ask for next. */
+static void take(struct placing *p, struct remat_plan *placed, struct remat_plan *out)
+{
+    const struct remat_plan sizes = *placed; /* only these, whatever becomes of it */
+    const int32_t most_others = remat_solve_is_hasty(p->options) ? 1 : OTHER_SCHEDULES;
+    int64_t lacking = sizes.arena_bytes - sizes.live_peak_bytes;
+    if (p->inner.attempt == 0)
+        p->first_ns = sizes.predicted_step_ns;
+    if (sizes.arena_bytes > p->options->budget_bytes && lacking < p->lacking)
+        p->lacking = lacking;
+    if (sizes.arena_bytes <= p->options->budget_bytes && sizes.host_bytes <= p->options->host_budget_bytes)
+        keep_faster(out, placed);
+    remat_plan_free(placed);
+    p->others = p->others && p->inner.attempt < most_others && !is_late(p, out);
+    ask_again(p, &sizes);
+}
+
 /* *out stays empty if no schedule, or no placement, fits. */
 static enum remat_status try_placing(struct remat_solving *solving, const struct remat_solver *solver,
                                      const struct remat_solve_options *options, bool offload, int64_t started_ns,
                                      struct remat_plan *out, struct remat_error *err)
 {
-    struct remat_solve_options inner = *options;
-    int64_t first_ns = 0; /* of the first schedule, placed or not */
-    double well = 1 + (options->gap > WELL_PLACED ? options->gap : WELL_PLACED);
-    bool others = solver->anytime && !offload;
-    int32_t most_others = options->gap < HASTY_GAP ? OTHER_SCHEDULES : 1;
-    inner.time_limit_seconds *= FIRST_SHARE;
-    while (inner.attempt < PLACE_ATTEMPTS && inner.budget_bytes > 0) {
-        struct remat_schedule schedule = {0};
+    struct placing p = {.solver = solver,
+                        .options = options,
+                        .inner = *options,
+                        .offload = offload,
+                        .others = solver->anytime && !offload,
+                        .started_ns = started_ns,
+                        .lacking = INT64_MAX};
+    double well = options->gap > WELL_PLACED ? options->gap : WELL_PLACED;
+    p.inner.time_limit_seconds *= first_share(solver, options);
+    while (p.inner.attempt < PLACE_ATTEMPTS && p.inner.budget_bytes > 0) {
         struct remat_plan placed = {0};
-        enum remat_status status = offload ? remat_offload_solve(solving, solver, &inner, &schedule, err)
-                                           : solver->solve(solving, &inner, &schedule, err);
-        if (status == REMAT_OK)
-            status = place(solving->graph, solver, &schedule, &placed, err);
-        remat_schedule_free(&schedule);
-        if (status != REMAT_OK)
-            remat_plan_free(&placed);
+        enum remat_status status = attempt(solving, &p, &placed, err);
         if (status == REMAT_INFEASIBLE)
             break;
         REMAT_TRY(status);
-        first_ns = inner.attempt == 0 ? placed.predicted_step_ns : first_ns;
-        others = others && inner.attempt < most_others && !is_late(options, started_ns);
-        ask_again(others, offload, options, &placed, &inner);
-        if (placed.arena_bytes <= options->budget_bytes && placed.host_bytes <= options->host_budget_bytes)
-            keep_faster(out, &placed);
-        remat_plan_free(&placed);
-        if (out->instructions_count > 0 && (!others || (double)out->predicted_step_ns <= well * (double)first_ns))
+        take(&p, &placed, out);
+        if (out->instructions_count > 0 && (!p.others || is_placed_within(out, p.first_ns, well)))
             break;
     }
     if (out->instructions_count == 0)
@@ -216,6 +296,7 @@ static enum remat_status recompute(struct remat_solving *solving, const struct r
     if (out->instructions_count > 0)
         return REMAT_OK;
     inner.time_limit_seconds *= FALL_BACK_SHARE;
+    inner.threads = 1;
     return fall_back(solving, solver, &inner, started, out, err);
 }
 
@@ -271,11 +352,13 @@ static double seconds_for_bound(double limit_seconds, const struct remat_plan *p
 
 /* Raises the closure bound of a plan's budget as far as it is worth while: by linear programs, and by the exact method
  * where the graph is small. */
-static enum remat_status strengthen(struct remat_solving *solving, const struct remat_solve_options *options,
-                                    const struct remat_plan *plan, int64_t budget, int32_t budgets_count,
-                                    struct remat_bound *bound, struct remat_error *err)
+static enum remat_status strengthen(struct remat_solving *solving, const struct remat_solver *solver,
+                                    const struct remat_solve_options *options, const struct remat_plan *plan,
+                                    int64_t budget, int32_t budgets_count, struct remat_bound *bound,
+                                    struct remat_error *err)
 {
     int64_t step_ns = plan->predicted_step_ns;
+    struct remat_progress progress = {.best_ns = step_ns};
     struct remat_bound_effort effort = options->time_limit_seconds > 0 ? remat_bound_thorough : quick;
     struct remat_exact exact;
     enum remat_status status;
@@ -284,8 +367,8 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
         effort.work = effort.work * USUAL_BUDGETS / budgets_count;
     if (options->time_limit_seconds > 0)
         effort.deadline = remat_clock_seconds() + seconds_for_bound(options->time_limit_seconds, plan);
-    if (is_wide(options, plan, bound->lower_bound_ns))
-        REMAT_TRY(remat_closure_strengthen(solving->closure, &effort, step_ns, bound, err));
+    if (is_wide(options, plan, bound->lower_bound_ns) && !proves_meanwhile(solver, options))
+        REMAT_TRY(remat_closure_strengthen(solving->closure, &effort, &progress, bound, err));
     if (bound->infeasible || bound->lower_bound_ns >= step_ns)
         return REMAT_OK;
     status = remat_exact_solve(solving->graph, budget, step_ns, REMAT_EXACT_STATES, &exact, err);
@@ -296,9 +379,9 @@ static enum remat_status strengthen(struct remat_solving *solving, const struct 
 }
 
 /* Gives each plan the proven lower bound of its budget without offloading; empty plans have none. */
-static enum remat_status certify_recomputing(struct remat_solving *solving, const struct remat_solve_options *options,
-                                             const int64_t *budgets, int32_t count, struct remat_plan *plans,
-                                             struct remat_error *err)
+static enum remat_status certify_recomputing(struct remat_solving *solving, const struct remat_solver *solver,
+                                             const struct remat_solve_options *options, const int64_t *budgets,
+                                             int32_t count, struct remat_plan *plans, struct remat_error *err)
 {
     const struct remat_task_graph *graph = solving->graph;
     struct remat_closure *closure;
@@ -311,7 +394,7 @@ static enum remat_status certify_recomputing(struct remat_solving *solving, cons
     for (i = 0; i < count && status == REMAT_OK; i++) {
         if (plans[i].instructions_count == 0)
             continue;
-        REMAT_TRY_GOTO(strengthen(solving, options, &plans[i], budgets[i], count, &bounds[i], err), done);
+        REMAT_TRY_GOTO(strengthen(solving, solver, options, &plans[i], budgets[i], count, &bounds[i], err), done);
         plans[i].lower_bound_ns = bounds[i].lower_bound_ns;
         if (bounds[i].infeasible || plans[i].lower_bound_ns > plans[i].predicted_step_ns)
             status = remat_fail(err, REMAT_INTERNAL,
@@ -325,13 +408,13 @@ done:
 }
 
 /* With host memory nothing but the tasks themselves is known to be needed: each once, by its fastest option. */
-static enum remat_status certify(struct remat_solving *solving, const struct remat_solve_options *options,
-                                 const int64_t *budgets, int32_t count, struct remat_plan *plans,
-                                 struct remat_error *err)
+static enum remat_status certify(struct remat_solving *solving, const struct remat_solver *solver,
+                                 const struct remat_solve_options *options, const int64_t *budgets, int32_t count,
+                                 struct remat_plan *plans, struct remat_error *err)
 {
     int32_t i;
     if (options->host_budget_bytes == 0)
-        return certify_recomputing(solving, options, budgets, count, plans, err);
+        return certify_recomputing(solving, solver, options, budgets, count, plans, err);
     for (i = 0; i < count; i++)
         plans[i].lower_bound_ns = plans[i].keep_all_step_ns;
     return REMAT_OK;
@@ -347,7 +430,7 @@ enum remat_status remat_solve(const struct remat_task_graph *graph, const struct
     REMAT_TRY(check_rates(graph, options, err));
     status = find_plan(solving, solver, options, out, err);
     if (status == REMAT_OK && !options->without_bound)
-        status = certify(solving, options, &out->budget_bytes, 1, out, err);
+        status = certify(solving, solver, options, &out->budget_bytes, 1, out, err);
     remat_solving_end(&own);
     return status;
 }
@@ -421,7 +504,7 @@ enum remat_status remat_solve_curve(const struct remat_task_graph *graph, const 
             status = inherit(graph, solver, &plans[last], &inner, &plans[i], err);
     }
     if (status == REMAT_OK && !options->without_bound)
-        status = certify(solving, options, budgets, count, plans, err);
+        status = certify(solving, solver, options, budgets, count, plans, err);
     remat_solving_end(&own);
     return status;
 }

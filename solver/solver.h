@@ -28,8 +28,12 @@ struct remat_solve_options {
     int32_t attempt;           /* answers given that could not be placed well: an anytime method gives another one */
     bool without_bound;        /* saves what proving takes: plans have lower_bound_ns 0 */
     uint64_t seed;
-    int32_t threads;
+    int32_t threads;                   /* 0 = all processors; several are of use only with a limit of time */
     const volatile sig_atomic_t *stop; /* once set, the best found so far is the answer; NULL = none */
+    /* Told of a search now and then: the best time known within the budget (INT64_MAX: none) and the bound. NULL =
+     * nobody is. */
+    void (*report)(void *context, int64_t best_ns, int64_t proven_ns);
+    void *context;
     struct remat_solving *solving; /* calls for one graph and solver share what was prepared; NULL = nothing shared */
 };
 
@@ -47,6 +51,11 @@ struct remat_solver {
 
 /* All solvers, ended by a null name: keep-all, sqrt, chain, search. */
 extern const struct remat_solver remat_solvers[];
+/* The threads that these options mean. What they tell each other depends on when they get there, so without a limit of
+ * time, where the same seed is to give the same plan, it is one. */
+int32_t remat_solve_threads(const struct remat_solve_options *options);
+/* Whether the gap is so large that any plan will do if it comes soon. */
+bool remat_solve_is_hasty(const struct remat_solve_options *options);
 /* `name` NULL: the default, "search". */
 REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const struct remat_solver **out,
                                                      struct remat_error *err);

@@ -39,8 +39,15 @@ struct search {
     int64_t work;         /* columns of the programs solved */
 };
 
+static bool suffices(const struct search *s, int64_t extra_ns)
+{
+    return remat_progress_suffices(s->problem->progress, s->model->base_ns + extra_ns);
+}
+
 static bool is_over(const struct search *s)
 {
+    if (remat_progress_is_enough(s->problem->progress))
+        return true;
     if ((s->problem->work > 0 && s->work >= s->problem->work) || (s->problem->stop && *s->problem->stop))
         return true;
     return s->problem->deadline > 0 && remat_clock_seconds() >= s->problem->deadline;
@@ -59,7 +66,7 @@ static enum remat_status solve(struct search *s, int32_t rounds, int64_t *proven
             return REMAT_OK;
         REMAT_TRY(remat_linear_proven(&s->program.linear, s->prices, &now, err));
         *proven = now > *proven ? now : *proven;
-        if (rounds == 0 || *proven >= s->problem->enough_ns || is_over(s))
+        if (rounds == 0 || suffices(s, *proven) || is_over(s))
             return REMAT_OK;
         REMAT_TRY(remat_window_memory(&s->program, s->solution, &s->row, &rounded, err));
         REMAT_TRY(remat_window_runs(&s->program, s->solution, &s->row, &runs, err));
@@ -144,7 +151,7 @@ static enum remat_status branch(struct search *s, int32_t most, int32_t *weakest
         struct node node;
         *weakest = weakest_open(s);
         node = s->nodes[*weakest];
-        if (node.branch < 0 || node.proven >= s->problem->enough_ns || s->count + 2 > most || is_over(s))
+        if (node.branch < 0 || suffices(s, node.proven) || s->count + 2 > most || is_over(s))
             return REMAT_OK;
         s->nodes[*weakest].open = false;
         node.parent = *weakest;
@@ -282,7 +289,8 @@ static enum remat_status search(struct search *s, int64_t *proven, struct remat_
         divisible = s->nodes[weakest].branch >= 0 && s->count + 2 <= most;
         if (s->nodes[weakest].proven > *proven)
             *proven = s->nodes[weakest].proven;
-        if (*proven >= s->problem->enough_ns || is_over(s))
+        remat_progress_prove(s->problem->progress, s->model->base_ns + *proven);
+        if (is_over(s))
             return REMAT_OK;
         if (divisible && s->nodes[weakest].proven < *proven)
             continue; /* fewer cuts did better: it is not for want of cuts */

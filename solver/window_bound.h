@@ -12,6 +12,7 @@
 #define REMAT_SOLVER_WINDOW_BOUND_H
 
 #include "solver/cut_model.h"
+#include "solver/progress.h"
 
 #include <signal.h>
 
@@ -19,7 +20,7 @@ struct remat_window_problem {
     int32_t position; /* the first cut; others are chosen where they seem to matter */
     int32_t most_cuts;
     int64_t budget_bytes;
-    int64_t enough_ns;                 /* stop when this much is proven */
+    struct remat_progress *progress;   /* borrowed: told what is proven; nothing more is done once it is enough */
     int32_t most_columns;              /* larger programs are not solved */
     int32_t parts;                     /* most parts of the choices looked at, with a few programs each */
     int64_t work;                      /* columns of all programs together; 0 = no limit */

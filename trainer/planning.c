@@ -18,7 +18,7 @@ static enum remat_status solve(const char *solver_name, const struct remat_task_
 static enum remat_status keep_all(const struct remat_task_graph *graph, int64_t budget_bytes, struct remat_plan *out,
                                   struct remat_error *err)
 {
-    struct remat_solve_options options = {.budget_bytes = budget_bytes, .threads = 1};
+    struct remat_solve_options options = {.budget_bytes = budget_bytes};
     return solve("keep-all", graph, &options, out, err);
 }
 
@@ -75,8 +75,10 @@ static enum remat_status copy_plan(const struct remat_plan *plan, struct remat_p
 enum remat_status remat_planning_train(const struct remat_planning *planning, const struct remat_task_graph *graph,
                                        struct remat_plan *out, int64_t *budget_bytes, struct remat_error *err)
 {
-    struct remat_solve_options options = {
-        .time_limit_seconds = planning->time_limit_seconds, .gap = planning->gap, .seed = planning->seed, .threads = 1};
+    struct remat_solve_options options = {.time_limit_seconds = planning->time_limit_seconds,
+                                          .gap = planning->gap,
+                                          .seed = planning->seed,
+                                          .threads = planning->threads};
     memset(out, 0, sizeof *out);
     REMAT_TRY(remat_planning_budget(planning, graph, budget_bytes, err));
     if (planning->plan) {

@@ -17,6 +17,7 @@ struct remat_planning {
     const char *solver;              /* NULL = the default */
     double time_limit_seconds, gap;  /* as in remat_solve_options */
     uint64_t seed;
+    int32_t threads; /* of the solver; 0 = all processors */
 };
 
 /* The arena's limit that budget and memory mean for this graph; INT64_MAX = none. */

@@ -391,7 +391,7 @@ static enum remat_status train_step(struct run *run)
 static enum remat_status make_plan(struct run *run)
 {
     const struct remat_planning *planning = &run->settings->planning;
-    const struct remat_solve_options options = {.budget_bytes = INT64_MAX, .threads = 1};
+    const struct remat_solve_options options = {.budget_bytes = INT64_MAX};
     const struct remat_solver *solver;
     int64_t budget;
     if (!run->settings->smallest)

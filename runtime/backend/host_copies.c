@@ -1,9 +1,8 @@
 #include "runtime/backend/host_copies.h"
 
 #include "core/base/memory.h"
+#include "core/base/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,18 +59,12 @@ static void *work(void *context)
     return NULL;
 }
 
-/* Signals go to the thread that asks for copies. */
 static enum remat_status start_threads(struct remat_copies *copies, struct remat_error *err)
 {
-    sigset_t all, before;
-    int failed = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (; copies->threads < REMAT_LANE_COUNT && !failed; copies->threads += !failed)
-        failed = pthread_create(&copies->lanes[copies->threads].thread, NULL, work, &copies->lanes[copies->threads]);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        return remat_fail(err, REMAT_FAILED, "a copy thread cannot be started: %s", strerror(failed));
+    for (; copies->threads < REMAT_LANE_COUNT; copies->threads++) {
+        struct lane *lane = &copies->lanes[copies->threads];
+        REMAT_TRY(remat_thread_start(&lane->thread, work, lane, "a copy thread", err));
+    }
     return REMAT_OK;
 }
 

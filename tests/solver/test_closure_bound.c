@@ -47,6 +47,7 @@ static void check_one(struct remat_closure *closure, struct remat_bound *bound, 
 {
     static const struct remat_bound_effort efforts[] = {{.cuts = 4, .parts = 40, .columns = 9999},
                                                         {.cuts = 8, .parts = 120, .columns = 9999}};
+    struct remat_progress progress = {.best_ns = INT64_MAX};
     struct remat_error err = {0};
     int64_t alone;
     int32_t task;
@@ -65,7 +66,7 @@ static void check_one(struct remat_closure *closure, struct remat_bound *bound, 
     alone = bound->lower_bound_ns;
     tally->tight += alone == best;
     for (k = 0; k < sizeof efforts / sizeof *efforts; k++)
-        CHECK_OK(remat_closure_strengthen(closure, &efforts[k], INT64_MAX / 2, bound, &err), err);
+        CHECK_OK(remat_closure_strengthen(closure, &efforts[k], &progress, bound, &err), err);
     if (bound->lower_bound_ns > best || bound->lower_bound_ns < alone)
         fail_msg("seed %llu, budget %lld: strengthened bound %lld, optimum %lld", (unsigned long long)seed,
                  (long long)bound->budget_bytes, (long long)bound->lower_bound_ns, (long long)best);

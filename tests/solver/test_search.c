@@ -214,6 +214,7 @@ static int64_t least_budget(const struct remat_task_graph *graph)
 static void check_bounds(const struct remat_task_graph *graph, int64_t budget, int64_t best)
 {
     static const struct remat_bound_effort effort = {.cuts = 3, .parts = 2, .columns = 200};
+    struct remat_progress progress = {.best_ns = best + 1};
     struct remat_closure *closure;
     struct remat_bound bound;
     struct remat_exact exact;
@@ -221,7 +222,7 @@ static void check_bounds(const struct remat_task_graph *graph, int64_t budget, i
     CHECK_OK(remat_closure_make(graph, &closure, &err), err);
     CHECK_OK(remat_closure_bounds(closure, &budget, 1, &bound, &err), err);
     if (best >= 0)
-        CHECK_OK(remat_closure_strengthen(closure, &effort, best + 1, &bound, &err), err);
+        CHECK_OK(remat_closure_strengthen(closure, &effort, &progress, &bound, &err), err);
     assert_true(best < 0 || (!bound.infeasible && bound.lower_bound_ns <= best));
     remat_closure_free(closure);
     CHECK_OK(remat_exact_solve(graph, budget, INT64_MAX, 24, &exact, &err), err);
@@ -400,7 +401,7 @@ static void test_limits(void **state)
     chain = cost_of(&graph, "chain", budget);
     assert_true(chain >= 0);
     for (k = 0; k <= sizeof limits / sizeof *limits; k++) {
-        struct remat_solve_options options = {.budget_bytes = budget};
+        struct remat_solve_options options = {.budget_bytes = budget, .threads = 1};
         double started = remat_clock_seconds();
         if (k < sizeof limits / sizeof *limits)
             options.time_limit_seconds = limits[k];
@@ -411,6 +412,37 @@ static void test_limits(void **state)
         assert_true(remat_clock_seconds() - started < 5);
         remat_plan_free(&plan);
     }
+    remat_task_graph_free(&graph);
+}
+
+/* However many threads: a plan at least as good as the chain's, a bound that holds, and the time is kept. */
+static void test_threads(void **state)
+{
+    static const int32_t threads[] = {0, 2, 3, 5, 40};
+    struct remat_task_graph graph;
+    struct remat_error err = {0};
+    int64_t budget, chain, best = INT64_MAX, bound = 0;
+    size_t k, round;
+    (void)state;
+    chain_graph(&graph, 24, 64, 9);
+    budget = keep_all_peak(&graph) * 2 / 5;
+    chain = cost_of(&graph, "chain", budget);
+    assert_true(chain >= 0);
+    for (round = 0; round < 2; round++)
+        for (k = 0; k < sizeof threads / sizeof *threads; k++) {
+            struct remat_solve_options options = {
+                .budget_bytes = budget, .threads = threads[k], .time_limit_seconds = round ? 0.4 : 1e-3};
+            double started = remat_clock_seconds();
+            struct remat_plan plan = {0};
+            CHECK_OK(remat_solve(&graph, solver("search"), &options, &plan, &err), err);
+            assert_true(plan.predicted_step_ns <= chain && plan.lower_bound_ns <= plan.predicted_step_ns);
+            best = plan.predicted_step_ns < best ? plan.predicted_step_ns : best;
+            bound = plan.lower_bound_ns > bound ? plan.lower_bound_ns : bound;
+            assert_true(remat_clock_seconds() - started < 5);
+            remat_plan_free(&plan);
+        }
+    assert_true(bound <= best);
+    print_message("chain %lld, best %lld, bound %lld\n", (long long)chain, (long long)best, (long long)bound);
     remat_task_graph_free(&graph);
 }
 
@@ -426,6 +458,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_attempts_beside_chain),
         cmocka_unit_test(test_curve),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_rescaled),
     };
     if (argc > 1)

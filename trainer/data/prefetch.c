@@ -1,9 +1,8 @@
 #include "trainer/data/prefetch.h"
 
 #include "core/base/memory.h"
+#include "core/base/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,33 +58,21 @@ static void *work(void *context)
     return NULL;
 }
 
-/* Signals go to the thread that trains, never to this one. */
-static int start_without_signals(struct remat_prefetch *p)
-{
-    sigset_t all, before;
-    int failed;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failed = pthread_create(&p->thread, NULL, work, p);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 enum remat_status remat_prefetch_open(struct remat_loader *loader, struct remat_prefetch **out, struct remat_error *err)
 {
     struct remat_prefetch *p;
-    int failed;
+    enum remat_status status;
     *out = NULL;
     REMAT_TRY(REMAT_ALLOC(p, 1, err));
     p->loader = loader;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    failed = start_without_signals(p);
-    if (failed) {
+    status = remat_thread_start(&p->thread, work, p, "the data thread", err);
+    if (status != REMAT_OK) {
         pthread_cond_destroy(&p->changed);
         pthread_mutex_destroy(&p->lock);
         free(p);
-        return remat_fail(err, REMAT_FAILED, "the data thread cannot be started: %s", strerror(failed));
+        return status;
     }
     *out = p;
     return REMAT_OK;

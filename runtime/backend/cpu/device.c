@@ -1,8 +1,8 @@
 #include "runtime/backend/cpu/device.h"
 
+#include "core/base/thread.h"
 #include "runtime/backend/cpu/onednn.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,13 +61,6 @@ static bool proc_field(const char *path, const char *key, char *out, size_t capa
     return found;
 }
 
-static int32_t usable_cores(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 static int64_t available_memory_bytes(void)
 {
     char text[64];
@@ -89,7 +82,7 @@ enum remat_status remat_cpu_open(const struct remat_device_config *config, struc
         return remat_fail(err, REMAT_UNAVAILABLE, "cpu: there is one device, number 0; %d was asked for",
                           config->ordinal);
     REMAT_TRY(REMAT_ALLOC(device, 1, err));
-    device->threads = config->threads ? config->threads : usable_cores();
+    device->threads = config->threads ? config->threads : remat_processors();
     device->isa = remat_cpu_best_isa();
     if (!proc_field("/proc/cpuinfo", "model name", device->processor, sizeof device->processor))
         snprintf(device->processor, sizeof device->processor, "processor");
