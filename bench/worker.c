@@ -71,8 +71,18 @@ static void reset_process_peak(void)
     close(file);
 }
 
+/* Numbers that are all valid: tokens are spread over the vocabulary as in a text, labels are two. */
+static uint32_t kinds_of(const struct remat_task_graph *graph)
+{
+    for (int32_t t = 0; t < graph->tasks_count; t++)
+        if (graph->tasks[t].op == REMAT_OP_EMBEDDING)
+            return (uint32_t)graph->cells[graph->tasks[t].cells[0].cell].tensor.dims[0];
+    return 2;
+}
+
 static void fill_staging(struct remat_exec *exec, const struct remat_task_graph *graph, int32_t slot)
 {
+    const uint32_t kinds = kinds_of(graph);
     for (int32_t i = 0; i < graph->cells_count; i++) {
         const struct remat_cell *cell = &graph->cells[i];
         struct remat_tensor tensor;
@@ -83,7 +93,7 @@ static void fill_staging(struct remat_exec *exec, const struct remat_task_graph 
         for (int64_t k = 0; k < remat_tensor_elements(&tensor); k++) {
             uint32_t word = (uint32_t)k * 2654435761u >> 16;
             if (tensor.dtype == REMAT_I32)
-                ((int32_t *)(void *)bytes)[k] = (int32_t)(word % 2);
+                ((int32_t *)(void *)bytes)[k] = (int32_t)(word % kinds);
             else
                 bytes[k] = (unsigned char)word;
         }

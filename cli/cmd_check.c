@@ -1,4 +1,4 @@
-/* remat check: what this machine offers, and whether a small step runs. */
+/* remat check: what this machine offers. */
 #include "bench/results.h"
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -10,12 +10,25 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 
+static void add_peaks(const struct remat_backend *backend, struct remat_device *device, json_t *json,
+                      struct remat_error *err)
+{
+    struct remat_machine_peaks peaks = {0, 0, 0};
+    if (remat_profile_peaks(backend, device, NULL, &peaks, err) != REMAT_OK) {
+        json_object_set_new(json, "peaks_error", json_string(err->message));
+        return;
+    }
+    json_object_set_new(json, "gflop_per_second", json_real(peaks.gflop_per_second));
+    json_object_set_new(json, "gbyte_per_second", json_real(peaks.gbyte_per_second));
+    if (peaks.bf16_gflop_per_second > 0)
+        json_object_set_new(json, "bf16_gflop_per_second", json_real(peaks.bf16_gflop_per_second));
+}
+
 static json_t *describe_device(const struct remat_backend *backend, struct remat_error *err)
 {
     struct remat_device_config config = {0};
     struct remat_device_info info;
     struct remat_memory_ladder ladder;
-    struct remat_machine_peaks peaks = {0, 0, 0};
     struct remat_device *device = NULL;
     json_t *json;
     if (backend->open(&config, &device, err) != REMAT_OK)
@@ -26,12 +39,8 @@ static json_t *describe_device(const struct remat_backend *backend, struct remat
                      info.description, "fingerprint", info.fingerprint, "threads", (int)info.threads);
     json_object_set_new(json, "memory_bytes", json_integer((json_int_t)info.memory_bytes));
     json_object_set_new(json, "memory", remat_memory_ladder_json(&ladder));
-    if (backend != remat_backends[1] && remat_profile_peaks(backend, device, NULL, &peaks, err) == REMAT_OK) {
-        json_object_set_new(json, "gflop_per_second", json_real(peaks.gflop_per_second));
-        json_object_set_new(json, "gbyte_per_second", json_real(peaks.gbyte_per_second));
-        if (peaks.bf16_gflop_per_second > 0)
-            json_object_set_new(json, "bf16_gflop_per_second", json_real(peaks.bf16_gflop_per_second));
-    }
+    if (backend != remat_backends[1])
+        add_peaks(backend, device, json, err);
     backend->close(device);
     return json;
 }
@@ -76,6 +85,9 @@ static void print_machine(const json_t *machine)
             printf("             measured peaks: %.1f GFLOP/s (f32), %.1f GB/s\n",
                    json_real_value(json_object_get(device, "gflop_per_second")),
                    json_real_value(json_object_get(device, "gbyte_per_second")));
+        if (json_object_get(device, "peaks_error"))
+            printf("             its peaks cannot be measured: %s\n",
+                   json_string_value(json_object_get(device, "peaks_error")));
         if (json_object_get(device, "bf16_gflop_per_second"))
             printf("             measured peak in bf16: %.1f GFLOP/s\n",
                    json_real_value(json_object_get(device, "bf16_gflop_per_second")));
@@ -99,7 +111,7 @@ const struct cli_command cli_check = {
     "check",
     "[--json]",
     "Shows this machine: libraries, versions, instruction set, memory, peaks in each precision",
-    "Exits 0 if a model can be trained here.\n\n"
+    "Devices that cannot be used are listed with the reason.\n\n"
     "example:\n  remat check\n",
     "json",
     0,

@@ -1,7 +1,7 @@
 # Sourced by check and bench: runs items one by one, each with its own result file, which is written at once; items that have one are
 # skipped. REMAT_OUT: where results go. REMAT_ARCHIVE: a tarball of them, made anew after each item (for machines that give back few
-# files). REMAT_BIN: the folder of remat and of the test programs. REMAT_SECONDS: how long all of it may take; an item that needs
-# more than what is left is left for the next call. An item fails if its command does.
+# files). REMAT_BIN: the folder of remat and of the test programs. REMAT_SECONDS: how long all of it may take, or REMAT_DEADLINE: until
+# when, in seconds since 1970; an item that needs more than what is left is left for the next call. An item fails if its command does.
 set -u
 out=${REMAT_OUT:-bench/results}
 bin=${REMAT_BIN:?}
@@ -43,7 +43,7 @@ item() {
         echo "have  $name"
         return
     fi
-    if [ $((started + whole - $(date +%s))) -lt "$limit" ]; then
+    if [ $((${REMAT_DEADLINE:-$((started + whole))} - $(date +%s))) -lt "$limit" ]; then
         echo "later $name (it may take $limit s)"
         later=$((later + 1))
         return

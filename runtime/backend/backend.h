@@ -6,8 +6,7 @@
  * lie in memory that the device's `memory_open` gave.
  *
  * A device does its work (kernels, copies, fills) in the order in which it was asked for; what is beside it says so
- * below. Calls may return before the
- * work is done: download, synchronise and marks_elapsed wait for it. */
+ * below. Calls may return before the work is done: download, synchronise and marks_elapsed wait for it. */
 #ifndef REMAT_RUNTIME_BACKEND_BACKEND_H
 #define REMAT_RUNTIME_BACKEND_BACKEND_H
 

@@ -324,6 +324,8 @@ static void check_options(const struct op_backend *b, const struct op_case *c, c
     if (status != REMAT_OK)
         fail_msg("%s: %s", c->name, err.message);
     for (int32_t k = 0; k < count; k++) {
+        if (getenv("REMAT_TEST_BACKEND")) /* which kernels were there to be checked */
+            print_message("%s: %s by %s\n", c->name, remat_op_text(spec.op), options[k].name);
         check_scratch(b, &spec, k, options[k].scratch_bytes);
         check_option(b, c, call, k, before, expected, &found[k]);
         for (int32_t i = 0; i < k; i++) {

@@ -63,6 +63,11 @@ static const struct setting gpt2_bf16_clipped = {
     "gpt2",      {.batch = 2, .length = 16, .positions = 16, .vocabulary = 97, .layers = 2, .width = 32, .heads = 4},
     REMAT_ADAMW, 2,
     0.5f,        REMAT_BF16};
+/* Long enough for fused attention. */
+static const struct setting gpt2_bf16_long = {
+    "gpt2",      {.batch = 2, .length = 64, .positions = 64, .vocabulary = 97, .layers = 2, .width = 32, .heads = 2},
+    REMAT_ADAMW, 1,
+    0.0f,        REMAT_BF16};
 static const struct setting gpt2_clipped = {
     "gpt2",      {.batch = 2, .length = 32, .positions = 32, .vocabulary = 97, .layers = 2, .width = 64, .heads = 4},
     REMAT_ADAMW, 2,
@@ -310,6 +315,12 @@ static void test_gpt2_bf16_plans(void **state)
 {
     (void)state;
     check_all_plans(&gpt2_bf16);
+}
+
+static void test_gpt2_bf16_long_plans(void **state)
+{
+    (void)state;
+    check_smallest_plan(&gpt2_bf16_long);
 }
 
 static void test_gpt2_bf16_clipped_plans(void **state)
@@ -576,6 +587,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_gpt2_unobserved),
         cmocka_unit_test(test_resnet18_bf16_plans),
         cmocka_unit_test(test_gpt2_bf16_plans),
+        cmocka_unit_test(test_gpt2_bf16_long_plans),
         cmocka_unit_test(test_gpt2_bf16_clipped_plans),
         cmocka_unit_test(test_gpt2_bf16_reference),
         cmocka_unit_test(test_gpt2_offloaded),

@@ -14,8 +14,9 @@
 #include <stdlib.h>
 
 enum { NUMERICS = 1, LARGEST_HEAD = 128, HEAD_MULTIPLE = 8, LENGTH_MULTIPLE = 64 };
-enum { ALIGNMENT_BYTES = 16, SCRATCH_ALIGNMENT_BYTES = 256 };
+enum { ALIGNMENT_BYTES = 16 };
 static const int64_t SCRATCH_CAP_BYTES = INT64_C(2) << 30;
+static const size_t INFINITY_SINCE = 91000; /* cuDNN: masks with the lowest number before */
 
 /* Operands in memory; virtual tensors follow. */
 enum id { Q = 1, K, V, O, LSE, SCALE, LOWEST, ONE, DELTA, OUT_GRADIENT, DQ, DK, DV, FIRST_VIRTUAL };
@@ -292,13 +293,13 @@ static enum remat_status make_plan(struct remat_device *device, const struct rem
     g.size = qkv->dims[2] / 3 / g.heads;
     a->channels = qkv->dims[2] / 3;
     a->scale = (float)(1 / sqrt((double)g.size));
-    a->lowest = -FLT_MAX;
+    a->lowest = device->libraries->cudnn.cudnnGetVersion() >= INFINITY_SINCE ? -INFINITY : -FLT_MAX;
     a->one = 1;
     REMAT_TRY(remat_cudnn_begin(device, &g.builder, err));
     (forward ? describe_forward : describe_backward)(&g);
     REMAT_TRY(remat_cudnn_end(&g.builder, &demand, &a->plan, &a->scratch_bytes, err));
     a->delta_bytes = forward ? 0 : remat_align_up(remat_tensor_bytes(&spec->inputs[2]));
-    a->scratch_bytes += a->delta_bytes + SCRATCH_ALIGNMENT_BYTES;
+    a->scratch_bytes += a->delta_bytes;
     return REMAT_OK;
 }
 
@@ -338,11 +339,11 @@ static bool supports(struct remat_device *device, const struct remat_kernel_spec
 {
     const struct remat_tensor *qkv = &spec->inputs[0];
     int64_t size = qkv->dims[2] / 3 / spec->attr.heads, scratch_bytes;
-    struct remat_error ignored;
+    struct remat_error refusal;
     void *state;
     return qkv->dtype == REMAT_BF16 && remat_cuda_supports_floats(device, spec) && size % HEAD_MULTIPLE == 0 &&
            size <= LARGEST_HEAD && qkv->dims[1] % LENGTH_MULTIPLE == 0 &&
-           create(device, spec, &state, &scratch_bytes, &ignored) == REMAT_OK;
+           remat_cuda_granted(spec, create(device, spec, &state, &scratch_bytes, &refusal), &refusal);
 }
 
 static void *part_of(const void *base, int64_t channels, int index)
@@ -354,7 +355,6 @@ static enum remat_status run(const void *state, const struct remat_kernel_spec *
                              const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_cuda_attention *a = state;
-    uintptr_t scratch = (uintptr_t)args->scratch + (uintptr_t)a->delta_bytes + SCRATCH_ALIGNMENT_BYTES - 1;
     bool forward = spec->op == REMAT_OP_ATTENTION;
     const enum id forward_ids[] = {Q, K, V, SCALE, LOWEST, O, LSE};
     const enum id backward_ids[] = {Q, K, V, SCALE, LOWEST, O, LSE, ONE, DELTA, OUT_GRADIENT, DQ, DK, DV};
@@ -375,8 +375,7 @@ static enum remat_status run(const void *state, const struct remat_kernel_spec *
         for (int k = 0; k < 3; k++)
             addresses[10 + k] = part_of(args->outputs[0], a->channels, k);
     }
-    return remat_cudnn_plan_run(a->plan, count, ids, addresses, (void *)(scratch - scratch % SCRATCH_ALIGNMENT_BYTES),
-                                err);
+    return remat_cudnn_plan_run(a->plan, count, ids, addresses, (char *)args->scratch + a->delta_bytes, err);
 }
 
 const struct remat_op_impl remat_cuda_attention_fused = {

@@ -25,10 +25,22 @@ struct classifier {
     void *prepared[SIZES][PRODUCTS];
 };
 
+/* Of the rows that a chunk begins with: the largest power of two up to 16 that divides a chunk's bytes. */
+static int32_t alignment_of(const struct classifier *c)
+{
+    int64_t bytes = c->chunk_rows * c->width * remat_dtype_bytes(c->type) | 16;
+    return (int32_t)(bytes & -bytes);
+}
+
 static struct remat_cuda_product product_of(const struct classifier *c, int which, int64_t rows)
 {
-    struct remat_cuda_product product = {
-        .rows = rows, .columns = c->width, .inner = c->classes, .a_pitch = c->pitch, .from = c->type, .to = c->type};
+    struct remat_cuda_product product = {.rows = rows,
+                                         .columns = c->width,
+                                         .inner = c->classes,
+                                         .a_pitch = c->pitch,
+                                         .alignment = alignment_of(c),
+                                         .from = c->type,
+                                         .to = c->type};
     if (which == HIDDEN)
         return product;
     product.to = REMAT_F32;

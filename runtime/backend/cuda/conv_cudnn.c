@@ -1,6 +1,10 @@
 /* Convolutions by cuDNN. */
 #include "runtime/backend/cuda/cudnn_plan.h"
 
+#include "core/base/memory.h"
+
+#include <stdlib.h>
+
 enum { NUMERICS = 1, X = 1, Y = 2, W = 3, OPERANDS = 3 };
 static const int64_t SCRATCH_CAP_BYTES = 256 << 20;
 
@@ -9,6 +13,15 @@ struct operand {
     int64_t id;
     struct remat_tensor tensor;
     cudnnBackendAttributeName_t role; /* of the operation */
+};
+
+/* Made once a device for each spec and rank: engines may be compiled for it, which takes a second each. */
+struct remat_cuda_convolution {
+    struct remat_cuda_convolution *next;
+    uint64_t signature; /* of the kernel's spec */
+    int rank;
+    struct remat_cudnn_plan *plan; /* NULL: cuDNN has none */
+    int64_t scratch_bytes;
 };
 
 struct convolution {
@@ -127,18 +140,45 @@ static struct convolution convolution_of(const struct remat_kernel_spec *spec)
     return of;
 }
 
+static enum remat_status make_plan(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                   struct remat_cuda_convolution *made, struct remat_error *err)
+{
+    const struct remat_cudnn_demand demand = {spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, made->rank};
+    struct convolution of = convolution_of(spec);
+    struct remat_cudnn_builder b;
+    REMAT_TRY(remat_cudnn_begin(device, &b, err));
+    add_operation(&b, &of);
+    return remat_cudnn_end(&b, &demand, &made->plan, &made->scratch_bytes, err);
+}
+
 static enum remat_status create_ranked(struct remat_device *device, const struct remat_kernel_spec *spec, int rank,
                                        void **state, int64_t *scratch_bytes, struct remat_error *err)
 {
-    const struct remat_cudnn_demand demand = {spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, rank};
-    struct convolution of = convolution_of(spec);
-    struct remat_cudnn_builder b;
-    struct remat_cudnn_plan *plan;
-    REMAT_TRY(remat_cudnn_begin(device, &b, err));
-    add_operation(&b, &of);
-    REMAT_TRY(remat_cudnn_end(&b, &demand, &plan, scratch_bytes, err));
-    *state = plan;
+    struct remat_cuda_convolution **known = &device->libraries->convolutions, *c;
+    uint64_t signature = remat_kernel_signature(spec);
+    for (c = *known; c && (c->signature != signature || c->rank != rank);)
+        c = c->next;
+    if (!c) {
+        REMAT_TRY(REMAT_ALLOC(c, 1, err));
+        *c = (struct remat_cuda_convolution){.next = *known, .signature = signature, .rank = rank};
+        *known = c;
+        REMAT_TRY(make_plan(device, spec, c, err));
+    }
+    if (!c->plan)
+        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has no engine for this convolution");
+    *scratch_bytes = c->scratch_bytes;
+    *state = c;
     return REMAT_OK;
+}
+
+void remat_cuda_convolutions_free(struct remat_cuda_libraries *libraries)
+{
+    while (libraries->convolutions) {
+        struct remat_cuda_convolution *c = libraries->convolutions;
+        libraries->convolutions = c->next;
+        remat_cudnn_plan_destroy(c->plan);
+        free(c);
+    }
 }
 
 /* Whether there is an engine: asked by making one. Beyond the preferred one, only if they are wanted. */
@@ -146,12 +186,9 @@ static bool supports_ranked(struct remat_device *device, const struct remat_kern
 {
     void *state;
     int64_t scratch_bytes;
-    struct remat_error ignored;
-    if ((rank > 0 && !device->alternatives) || !remat_cuda_supports_floats(device, spec) ||
-        create_ranked(device, spec, rank, &state, &scratch_bytes, &ignored) != REMAT_OK)
-        return false;
-    remat_cudnn_plan_destroy(state);
-    return true;
+    struct remat_error refusal;
+    return (rank == 0 || device->alternatives) && remat_cuda_supports_floats(device, spec) &&
+           remat_cuda_granted(spec, create_ranked(device, spec, rank, &state, &scratch_bytes, &refusal), &refusal);
 }
 
 static enum remat_status run(const void *state, const struct remat_kernel_spec *spec,
@@ -163,35 +200,30 @@ static enum remat_status run(const void *state, const struct remat_kernel_spec *
     void *const forward[] = {(void *)(uintptr_t)first, args->outputs[0], weight};
     void *const data[] = {args->outputs[0], (void *)(uintptr_t)first, weight};
     void *const weights[] = {(void *)(uintptr_t)first, (void *)(uintptr_t)args->inputs[1], args->outputs[0]};
-    return remat_cudnn_plan_run(state, OPERANDS, ids,
+    return remat_cudnn_plan_run(((const struct remat_cuda_convolution *)state)->plan, OPERANDS, ids,
                                 spec->op == REMAT_OP_CONV2D            ? forward
                                 : spec->op == REMAT_OP_CONV2D_BWD_DATA ? data
                                                                        : weights,
                                 args->scratch, err);
 }
 
-static void destroy(void *state)
-{
-    remat_cudnn_plan_destroy(state);
-}
-
 /* The engine of a rank, for forward, data and weights. Other engines give other bits. */
-#define RANKED(suffix, name, rank)                                                                                    \
-    static enum remat_status create##suffix(struct remat_device *device, const struct remat_kernel_spec *spec,        \
-                                            void **state, int64_t *scratch_bytes, struct remat_error *err)            \
-    {                                                                                                                 \
-        return create_ranked(device, spec, rank, state, scratch_bytes, err);                                          \
-    }                                                                                                                 \
-    static bool supports##suffix(struct remat_device *device, const struct remat_kernel_spec *spec)                   \
-    {                                                                                                                 \
-        return supports_ranked(device, spec, rank);                                                                   \
-    }                                                                                                                 \
-    const struct remat_op_impl remat_cuda_conv2d##suffix = {REMAT_OP_CONV2D, name, NUMERICS + rank, supports##suffix, \
-                                                            create##suffix,  run,  destroy};                          \
-    const struct remat_op_impl remat_cuda_conv2d_bwd_data##suffix = {                                                 \
-        REMAT_OP_CONV2D_BWD_DATA, name, NUMERICS + rank, supports##suffix, create##suffix, run, destroy};             \
-    const struct remat_op_impl remat_cuda_conv2d_bwd_weights##suffix = {                                              \
-        REMAT_OP_CONV2D_BWD_WEIGHTS, name, NUMERICS + rank, supports##suffix, create##suffix, run, destroy};
+#define RANKED(suffix, name, rank)                                                                             \
+    static enum remat_status create##suffix(struct remat_device *device, const struct remat_kernel_spec *spec, \
+                                            void **state, int64_t *scratch_bytes, struct remat_error *err)     \
+    {                                                                                                          \
+        return create_ranked(device, spec, rank, state, scratch_bytes, err);                                   \
+    }                                                                                                          \
+    static bool supports##suffix(struct remat_device *device, const struct remat_kernel_spec *spec)            \
+    {                                                                                                          \
+        return supports_ranked(device, spec, rank);                                                            \
+    }                                                                                                          \
+    const struct remat_op_impl remat_cuda_conv2d##suffix = {                                                   \
+        REMAT_OP_CONV2D, name, NUMERICS + rank, supports##suffix, create##suffix, run, NULL};                  \
+    const struct remat_op_impl remat_cuda_conv2d_bwd_data##suffix = {                                          \
+        REMAT_OP_CONV2D_BWD_DATA, name, NUMERICS + rank, supports##suffix, create##suffix, run, NULL};         \
+    const struct remat_op_impl remat_cuda_conv2d_bwd_weights##suffix = {                                       \
+        REMAT_OP_CONV2D_BWD_WEIGHTS, name, NUMERICS + rank, supports##suffix, create##suffix, run, NULL};
 
 RANKED(, "cudnn", 0)
 RANKED(_second, "cudnn second", 1)

@@ -15,6 +15,7 @@ enum remat_status remat_cuda_check(cudaError_t error, const char *what, struct r
 {
     if (error == cudaSuccess)
         return REMAT_OK;
+    (void)cudaGetLastError(); /* told here: it is not the next call's */
     return remat_fail(err, error == cudaErrorMemoryAllocation ? REMAT_OUT_OF_MEMORY : REMAT_FAILED, "CUDA: %s: %s",
                       what, cudaGetErrorString(error));
 }

@@ -2,6 +2,7 @@
 
 #include "core/base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_DESCRIPTORS = 128, MOST_ENGINES = 64, MOST_NOTES = 32 };
@@ -16,6 +17,14 @@ struct remat_cudnn_plan {
 static const struct remat_cudnn *library_of(const struct remat_cudnn_plan *p)
 {
     return &p->device->libraries->cudnn;
+}
+
+static enum remat_status fail(const struct remat_cudnn *cudnn, cudnnStatus_t error, enum remat_status status,
+                              const char *what, struct remat_error *err)
+{
+    char detail[256] = "";
+    cudnn->cudnnGetLastErrorString(detail, sizeof detail);
+    return remat_fail(err, status, "cuDNN: %s: %s (%s)", what, cudnn->cudnnGetErrorString(error), detail);
 }
 
 /* --- descriptors -------------------------------------------------------------------------------------------------- */
@@ -89,6 +98,8 @@ static cudnnBackendDescriptor_t make_graph(struct remat_cudnn_builder *b)
 static bool acceptable(const struct remat_device *device, const cudnnBackendNumericalNote_t *notes, int64_t count,
                        bool whole)
 {
+    for (int64_t i = 0; i < count && remat_cuda_traces(); i++)
+        fprintf(stderr, "cuDNN: the next engine has numerical note %d\n", (int)notes[i]);
     for (int64_t i = 0; i < count; i++) {
         if (notes[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC || notes[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)
             return false;
@@ -148,8 +159,12 @@ static bool try_config(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t conf
 static bool takes(struct remat_cudnn_plan *p, cudnnBackendDescriptor_t config, const struct remat_cudnn_demand *demand,
                   int *rank, int64_t *scratch_bytes)
 {
-    if (!config_acceptable(p, config, demand->whole) ||
-        !try_config(p, config, demand->scratch_cap_bytes, scratch_bytes))
+    int64_t cap_bytes = demand->scratch_cap_bytes;
+    bool possible = config_acceptable(p, config, demand->whole) && try_config(p, config, cap_bytes, scratch_bytes);
+    if (remat_cuda_traces())
+        fprintf(stderr, "cuDNN: an engine is %s, %lld bytes of scratch\n", possible ? "good" : "refused",
+                (long long)*scratch_bytes);
+    if (!possible)
         return false;
     if ((*rank)-- == 0)
         return true;
@@ -215,8 +230,7 @@ static enum remat_status choose_any(struct remat_cudnn_builder *b, const struct 
     cudnnBackendDescriptor_t graph = make_graph(b);
     int rank = demand->rank;
     if (b->status != CUDNN_STATUS_SUCCESS)
-        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN cannot describe %s: %s", b->what,
-                          library_of(b->plan)->cudnnGetErrorString(b->status));
+        return fail(library_of(b->plan), b->status, REMAT_UNAVAILABLE, b->what, err);
     if (choose(b, graph, CUDNN_HEUR_MODE_A, demand, &rank, scratch_bytes))
         return REMAT_OK;
     b->status = CUDNN_STATUS_SUCCESS; /* a heuristic may have nothing to say of a graph */
@@ -232,6 +246,7 @@ enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, const struct re
     enum remat_status status;
     *scratch_bytes = 0;
     status = choose_any(b, demand, scratch_bytes, err);
+    *scratch_bytes = remat_cuda_scratch_bytes(*scratch_bytes);
     if (status != REMAT_OK)
         remat_cudnn_plan_destroy(b->plan);
     *out = status == REMAT_OK ? b->plan : NULL;
@@ -243,6 +258,7 @@ enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int6
 {
     const struct remat_cudnn *cudnn = library_of(plan);
     cudnnBackendDescriptor_t pack = NULL;
+    void *aligned = remat_cuda_scratch(scratch);
     cudnnStatus_t status = cudnn->cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
@@ -252,7 +268,7 @@ enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int6
             cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, ids);
     if (status == CUDNN_STATUS_SUCCESS)
         status =
-            cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &scratch);
+            cudnn->cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &aligned);
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnn->cudnnBackendFinalize(pack);
     if (status == CUDNN_STATUS_SUCCESS)
@@ -261,5 +277,5 @@ enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int6
         (void)cudnn->cudnnBackendDestroyDescriptor(pack);
     if (status == CUDNN_STATUS_SUCCESS)
         return REMAT_OK;
-    return remat_fail(err, REMAT_FAILED, "cuDNN: %s", cudnn->cudnnGetErrorString(status));
+    return fail(cudnn, status, REMAT_FAILED, "running a graph", err);
 }

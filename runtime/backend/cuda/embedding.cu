@@ -40,12 +40,13 @@ __global__ void sum_tokens(const int32_t *tokens, const int32_t *next, const int
     int64_t token = tokens[blockIdx.x];
     if (!first[blockIdx.x] || token < 0 || token >= vocabulary)
         return;
-    for (int64_t c = threadIdx.x; c < channels; c += blockDim.x) {
-        float sum = dwte[token * channels + c];
-        for (int32_t place = (int32_t)blockIdx.x; place >= 0; place = next[place])
-            sum += remat_float(dx[place * channels + c]);
-        dwte[token * channels + c] = sum;
-    }
+    int64_t c = (int64_t)blockIdx.y * blockDim.x + threadIdx.x;
+    if (c >= channels)
+        return;
+    float sum = dwte[token * channels + c];
+    for (int32_t place = (int32_t)blockIdx.x; place >= 0; place = next[place])
+        sum += remat_float(dx[place * channels + c]);
+    dwte[token * channels + c] = sum;
 }
 
 template <class T>
@@ -98,7 +99,8 @@ enum remat_status backward(const void *state, const struct remat_kernel_spec *sp
     REMAT_TRY(start_sums(device, spec, args, err));
     REMAT_LAUNCH(link_places, remat_grid(places, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
     (tokens, places, next, first);
-    REMAT_LAUNCH(sum_tokens<T>, (unsigned)places, REMAT_BLOCK, 0, device->stream)
+    dim3 sums((unsigned)places, (unsigned)remat_ceil(channels, REMAT_BLOCK));
+    REMAT_LAUNCH(sum_tokens<T>, sums, REMAT_BLOCK, 0, device->stream)
     (tokens, (const int32_t *)next, (const int32_t *)first, dx, (float *)args->outputs[0], channels,
      spec->outputs[0].dims[0]);
     REMAT_LAUNCH(sum_positions<T>, remat_grid(positions, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)

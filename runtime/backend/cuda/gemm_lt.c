@@ -12,6 +12,7 @@ enum { SCRATCH_CAP_BYTES = 32 << 20, ALIGNMENT_BYTES = 16 };
 struct prepared {
     const struct remat_device *device;
     bool add, bias;
+    uint32_t alignment; /* of operands, promised to cuBLASLt */
     cublasLtMatmulDesc_t descriptor;
     cublasLtMatrixLayout_t first, second, result; /* B, A, D */
     cublasLtMatmulAlgo_t algorithm;
@@ -82,13 +83,13 @@ static enum remat_status describe(struct prepared *p, const struct remat_cuda_pr
     return layout(p, &p->result, of->to, of->rows, of->columns, of->d_pitch, err);
 }
 
-static cublasStatus_t prefer(const struct remat_cublaslt *lt, cublasLtMatmulPreference_t preference)
+static cublasStatus_t prefer(const struct remat_cublaslt *lt, cublasLtMatmulPreference_t preference, uint32_t alignment)
 {
     static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
     uint64_t cap = SCRATCH_CAP_BYTES;
-    uint32_t alignment = ALIGNMENT_BYTES, schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     cublasStatus_t status = lt->cublasLtMatmulPreferenceSetAttribute(
         preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &cap, sizeof cap);
     if (status == CUBLAS_STATUS_SUCCESS)
@@ -107,7 +108,7 @@ static enum remat_status choose(struct prepared *p, struct remat_error *err)
     int count = 0;
     cublasStatus_t status;
     REMAT_TRY(check(lt->cublasLtMatmulPreferenceCreate(&preference), "choosing an algorithm", err));
-    status = prefer(lt, preference);
+    status = prefer(lt, preference, p->alignment);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = lt->cublasLtMatmulAlgoGetHeuristic(p->device->libraries->cublaslt_handle, p->descriptor, p->first,
                                                     p->second, p->result, p->result, preference, 1, &found, &count);
@@ -131,6 +132,7 @@ static enum remat_status prepare(struct remat_device *device, const struct remat
     p->device = device;
     p->add = product->add;
     p->bias = product->bias;
+    p->alignment = product->alignment > 0 ? (uint32_t)product->alignment : ALIGNMENT_BYTES;
     status = describe(p, product, err);
     if (status == REMAT_OK)
         status = choose(p, err);
@@ -138,7 +140,7 @@ static enum remat_status prepare(struct remat_device *device, const struct remat
         destroy(p);
         return status;
     }
-    *scratch_bytes = (int64_t)p->scratch_bytes;
+    *scratch_bytes = remat_cuda_scratch_bytes((int64_t)p->scratch_bytes);
     *out = p;
     return REMAT_OK;
 }
@@ -154,8 +156,9 @@ static enum remat_status run(const void *state, const void *a, const void *b, co
             lt->cublasLtMatmulDescSetAttribute(p->descriptor, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias),
             "naming the bias", err));
     return check(lt->cublasLtMatmul(p->device->libraries->cublaslt_handle, p->descriptor, &one, b, p->first, a,
-                                    p->second, &old, d, p->result, d, p->result, &p->algorithm, scratch,
-                                    p->scratch_bytes, p->device->stream),
+                                    p->second, &old, d, p->result, d, p->result, &p->algorithm,
+                                    p->scratch_bytes > 0 ? remat_cuda_scratch(scratch) : NULL, p->scratch_bytes,
+                                    p->device->stream),
                  "a product", err);
 }
 

@@ -12,6 +12,8 @@ static const struct remat_cuda_file wanted_nvrtc = {"libnvrtc.so.13", "cu13"},
                                     wanted_cublaslt = {"libcublasLt.so.13", "cu13"},
                                     wanted_cudnn = {"libcudnn.so.9", "cudnn"};
 
+enum { SCRATCH_ALIGNMENT = 256 };
+
 /* --- functions ---------------------------------------------------------------------------------------------------- */
 
 /* All or nothing. */
@@ -92,12 +94,37 @@ void remat_cuda_libraries_close(struct remat_device *device)
     if (!libraries)
         return;
     remat_cuda_attentions_free(libraries);
+    remat_cuda_convolutions_free(libraries);
     if (libraries->cublaslt_handle)
         (void)libraries->cublaslt.cublasLtDestroy(libraries->cublaslt_handle);
     if (libraries->cudnn_handle)
         (void)libraries->cudnn.cudnnDestroy(libraries->cudnn_handle);
     free(libraries);
     device->libraries = NULL;
+}
+
+int64_t remat_cuda_scratch_bytes(int64_t bytes)
+{
+    return bytes > 0 ? bytes + SCRATCH_ALIGNMENT - 1 : 0;
+}
+
+void *remat_cuda_scratch(void *scratch)
+{
+    uintptr_t end = (uintptr_t)scratch + SCRATCH_ALIGNMENT - 1;
+    return (void *)(end - end % SCRATCH_ALIGNMENT);
+}
+
+bool remat_cuda_traces(void)
+{
+    return getenv("REMAT_CUDA_TRACE") != NULL;
+}
+
+bool remat_cuda_granted(const struct remat_kernel_spec *spec, enum remat_status status,
+                        const struct remat_error *refusal)
+{
+    if (status != REMAT_OK && remat_cuda_traces())
+        fprintf(stderr, "%s: by no library: %s\n", remat_op_text(spec->op), refusal->message);
+    return status == REMAT_OK;
 }
 
 static void describe(const struct remat_cublaslt *cublaslt, const struct remat_cudnn *cudnn, char *text, int capacity)

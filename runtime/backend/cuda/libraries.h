@@ -1,5 +1,5 @@
-/* NVIDIA's libraries, cuDNN (convolutions) and cuBLASLt (matrix products), found (search.h) and loaded at run time;
- * none is bundled. */
+/* NVIDIA's libraries, cuDNN (convolutions) and cuBLASLt (matrix products), found (library_search.h) and loaded at
+ * run time; none is bundled. */
 #ifndef REMAT_RUNTIME_BACKEND_CUDA_LIBRARIES_H
 #define REMAT_RUNTIME_BACKEND_CUDA_LIBRARIES_H
 
@@ -29,6 +29,7 @@
     X(cudnnSetStream)                \
     X(cudnnGetVersion)               \
     X(cudnnGetErrorString)           \
+    X(cudnnGetLastErrorString)       \
     X(cudnnBackendCreateDescriptor)  \
     X(cudnnBackendDestroyDescriptor) \
     X(cudnnBackendSetAttribute)      \
@@ -46,15 +47,28 @@ struct remat_cudnn {
 #undef X
 
 struct remat_cuda_attention;
+struct remat_cuda_convolution;
 
 struct remat_cuda_libraries {
     struct remat_cublaslt cublaslt;
     struct remat_cudnn cudnn;
-    cublasLtHandle_t cublaslt_handle;        /* NULL: not there */
-    cudnnHandle_t cudnn_handle;              /* NULL: not there */
-    struct remat_cuda_attention *attentions; /* graphs that were made, of attention_cudnn.c */
+    cublasLtHandle_t cublaslt_handle;            /* NULL: not there */
+    cudnnHandle_t cudnn_handle;                  /* NULL: not there */
+    struct remat_cuda_attention *attentions;     /* graphs that were made, of attention_cudnn.c */
+    struct remat_cuda_convolution *convolutions; /* and of conv_cudnn.c */
 };
 
 void remat_cuda_attentions_free(struct remat_cuda_libraries *libraries);
+void remat_cuda_convolutions_free(struct remat_cuda_libraries *libraries);
+
+/* Libraries want scratch memory of this alignment: what a kernel asks for on top of theirs, and where theirs begins. */
+int64_t remat_cuda_scratch_bytes(int64_t bytes);
+void *remat_cuda_scratch(void *scratch);
+
+/* Whether a library does a kernel, as `status` says. Why it does not is told on standard error where the environment
+ * has REMAT_CUDA_TRACE: own kernels take over, which are much slower. */
+bool remat_cuda_granted(const struct remat_kernel_spec *spec, enum remat_status status,
+                        const struct remat_error *refusal);
+bool remat_cuda_traces(void);
 
 #endif

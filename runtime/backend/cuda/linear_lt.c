@@ -1,5 +1,6 @@
 /* Linear layers and the classifier over cuBLASLt's products. */
 #include "runtime/backend/cuda/gemm.h"
+#include "runtime/backend/cuda/libraries.h"
 
 enum { NUMERICS = 1 };
 
@@ -20,9 +21,9 @@ static bool supports_linear(struct remat_device *device, const struct remat_kern
 {
     void *state;
     int64_t scratch_bytes;
-    struct remat_error ignored;
+    struct remat_error refusal;
     if (!remat_cuda_supports_floats(device, spec) ||
-        create_linear(device, spec, &state, &scratch_bytes, &ignored) != REMAT_OK)
+        !remat_cuda_granted(spec, create_linear(device, spec, &state, &scratch_bytes, &refusal), &refusal))
         return false;
     remat_cuda_linear_destroy(state);
     return true;
@@ -32,9 +33,9 @@ static bool supports_classifier(struct remat_device *device, const struct remat_
 {
     void *state;
     int64_t scratch_bytes;
-    struct remat_error ignored;
+    struct remat_error refusal;
     if (!remat_cuda_supports_floats(device, spec) ||
-        create_classifier(device, spec, &state, &scratch_bytes, &ignored) != REMAT_OK)
+        !remat_cuda_granted(spec, create_classifier(device, spec, &state, &scratch_bytes, &refusal), &refusal))
         return false;
     remat_cuda_classifier_destroy(state);
     return true;
