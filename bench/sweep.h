@@ -13,7 +13,7 @@
 
 struct remat_sweep_config {
     const char *folder;
-    const char *command;         /* what the user typed, for the record */
+    const char *command;         /* model and step options as the user typed them, for the record */
     char *const *worker_command; /* argv of a worker up to the plan's path, which is added; ended by NULL */
     const struct remat_solver *solver;
     struct remat_solve_options solve; /* budget ignored */

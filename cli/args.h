@@ -29,10 +29,10 @@ struct cli_args {
     double time_limit_seconds, gap_percent;
     bool curve, analytic, refresh;
     /* training */
-    const char *data, *recipe, *optimizer, *lr_schedule, *milestones, *checkpoint, *url, *level;
+    const char *data, *recipe, *optimizer, *lr_schedule, *milestones, *checkpoint, *url;
     double learning_rate, momentum, weight_decay, gamma, smoothing, max_norm, warmup_epochs, min_rate;
     bool nesterov, resume, all, keep_all_checkpoints, augment_off;
-    int64_t steps, epochs, accumulate, save_every, log_every;
+    int64_t steps, epochs, period, accumulate, save_every, log_every;
     /* output */
     const char *output;
     int64_t budgets;

@@ -38,7 +38,7 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
 const struct cli_command cli_data = {
     "data",
     "cifar10|generate DIR",
-    "Downloads CIFAR-10 and verifies it, or makes a small set in the same format",
+    "Downloads CIFAR-10 and verifies it, or makes up a set of the same size and format",
     "cifar10 fetches the official binary archive (162 MiB), checks its MD5, unpacks it and puts it in place in one\n"
     "step; a complete set that is there already is left alone. generate makes learnable stripe patterns from "
     "--seed.\n\n"

@@ -122,7 +122,8 @@ static enum remat_status run_train(const struct cli_args *args, struct remat_err
                                               .solver = args->solver,
                                               .time_limit_seconds = args->time_limit_seconds,
                                               .gap = args->gap_percent / 100,
-                                              .seed = (uint64_t)args->seed};
+                                              .seed = (uint64_t)args->seed,
+                                              .threads = (int32_t)args->threads};
     config.micro_count = (int32_t)args->accumulate;
     config.seed = (uint64_t)args->seed;
     config.folder = args->output;
@@ -157,8 +158,10 @@ const struct cli_command cli_train = {
     "  remat train resnet18 --data data/cifar10 --recipe reference --budget 50% -o out/cifar\n"
     "  remat train gpt2 --layers 4 --width 128 --heads 4 --seq 64 --data text.txt --recipe char --budget 60% -o "
     "out/text\n"
-    "  remat train resnet18 --data data/cifar10 --resume -o out/cifar\n",
-    "data recipe budget memory offload solver time-limit gap plan optimizer lr lr-schedule milestones gamma warmup "
+    "  remat train resnet18 --data data/cifar10 --recipe reference --budget 40% --resume -o out/cifar\n"
+    "(it must be the same model, recipe and seed; the budget may be another)\n",
+    "data recipe budget memory offload solver time-limit gap plan optimizer lr lr-schedule milestones period gamma "
+    "warmup "
     "min-lr "
     "momentum "
     "nesterov weight-decay smoothing clip accumulate no-augment epochs steps save-every log-every keep-checkpoints "

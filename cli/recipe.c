@@ -28,6 +28,8 @@ static enum remat_status change_rate(const struct cli_args *args, struct remat_r
         REMAT_TRY(remat_rate_parse(args->lr_schedule, &rate->kind, err));
     if (args->milestones)
         REMAT_TRY(parse_milestones(args->milestones, rate, err));
+    if (args->period)
+        rate->period = (int32_t)args->period;
     if (args->learning_rate > 0)
         rate->peak = args->learning_rate;
     if (args->min_rate >= 0)

@@ -1,6 +1,6 @@
 /* The log of a run, three files in its folder, each record one write of a whole line:
  *
- *   log.jsonl    every event as a JSON object with "event": start, step, epoch, checkpoint, note, end
+ *   log.jsonl    every event as a JSON object with "event": start, step, epoch, checkpoint, end
  *   steps.csv    step,epoch,loss,learning_rate,samples_per_second,step_ns
  *   epochs.csv   epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,learning_rate,seconds
  *

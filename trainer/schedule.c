@@ -42,7 +42,7 @@ enum remat_status remat_rate_check(const struct remat_rate *rate, struct remat_e
         return remat_fail(err, REMAT_USAGE, "the learning rate's decay factor is %g; expected above 0, at most 1",
                           rate->gamma);
     if (rate->kind == REMAT_RATE_STEP && rate->period < 1)
-        return remat_fail(err, REMAT_USAGE, "the step schedule's period is %d epochs; expected at least 1",
+        return remat_fail(err, REMAT_USAGE, "the step schedule's period is %d epochs; expected at least 1 (--period)",
                           rate->period);
     if (rate->warmup_steps < 0 || !(rate->warmup_epochs >= 0))
         return remat_fail(err, REMAT_USAGE, "the warm-up is negative; expected 0 or more");

@@ -145,6 +145,7 @@ static void test_unknown_names(void **state)
         {"recipe|'magic'|reference", "train resnet18 --data synthetic --recipe magic"},
         {"recipe|'char'", "train resnet18 --data synthetic --recipe char"},
         {"'zigzag'|cosine", "train resnet18 --data synthetic --lr-schedule zigzag"},
+        {"period is 0|--period", "train resnet18 --data synthetic --lr-schedule step --gamma 0.5"},
         {"--milestones|20,40,60", "train resnet18 --data synthetic --milestones 3,x"},
         {"cifar10|generate|\"mnist\"", "data mnist out"},
     };

@@ -1,4 +1,4 @@
-/* A small made-up image set in CIFAR-10's binary format, for demonstrations and tests without the real one. */
+/* A made-up image set of CIFAR-10's size and binary format, for demonstrations and tests without the real one. */
 #ifndef REMAT_TRAINER_DATA_GENERATE_H
 #define REMAT_TRAINER_DATA_GENERATE_H
 
