@@ -33,7 +33,8 @@ enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that man
 /* Parts of a limit of time: for the first schedule; for others if that cannot be placed, and for each of them; for the
  * bound, which gets what is left, at least. */
 static const double FIRST_SHARE = 0.6, OTHERS_SHARE = 0.15, ATTEMPT_SHARE = 0.02, LEAST_BOUND_SHARE = 0.1;
-static const double TEAM_SHARE = 0.75; /* for the first schedule, where threads raise the bound meanwhile */
+/* Where threads raise the bound meanwhile: for the first schedule, and for it and others. */
+static const double TEAM_SHARE = 0.65, TEAM_OTHERS_SHARE = 0.95;
 static const double HASTY_GAP = 1;
 static const double LITTLE = 0.01; /* of the budget */
 /* So much slower than the schedule that could not be placed. */
@@ -179,19 +180,21 @@ static bool is_placed_within(const struct remat_plan *out, int64_t first_ns, dou
 /* Whether there is no time for others. As long as all that could be placed is much slower, bounds have to wait. */
 static bool is_late(const struct placing *p, const struct remat_plan *out)
 {
-    double seconds = 1e-9 * (double)(remat_clock_ns() - p->started_ns), share = 1 - LEAST_BOUND_SHARE;
+    double seconds = 1e-9 * (double)(remat_clock_ns() - p->started_ns);
+    double share = proves_meanwhile(p->solver, p->options) ? TEAM_OTHERS_SHARE : 1 - LEAST_BOUND_SHARE;
     if (is_placed_within(out, p->first_ns, FAIRLY_PLACED))
         share = first_share(p->solver, p->options) + OTHERS_SHARE;
     return p->options->time_limit_seconds > 0 && seconds > share * p->options->time_limit_seconds;
 }
 
-/* Of other schedules, every second one is asked to leave room for what a placement lacked, and more of it each time;
- * that comes first where it is little. */
+/* Where a placement lacked little, every second one of the others is asked to leave room for that, and more each time;
+ * else that would cost more than what others for all of the budget do. */
 static int64_t budget_of_other(const struct placing *p)
 {
     int64_t budget = p->options->budget_bytes;
-    int32_t turn = p->inner.attempt - ((double)p->lacking <= LITTLE * (double)budget ? 2 : 3);
-    return turn >= 0 && turn % 2 == 0 ? budget - p->lacking - p->lacking / 4 * turn : budget;
+    int32_t turn = p->inner.attempt - 2;
+    bool is_little = (double)p->lacking <= LITTLE * (double)budget;
+    return is_little && turn >= 0 && turn % 2 == 0 ? budget - p->lacking - p->lacking / 4 * turn : budget;
 }
 
 /* Asks for a schedule that may be easier to place: an anytime method first for others, then for less and less memory.
