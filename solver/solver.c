@@ -25,7 +25,7 @@ const struct remat_solver remat_solvers[] = {
 static const double FALL_BACK_SHARE = 0.1;
 enum {
     PLACE_ATTEMPTS = 16,
-    OTHER_SCHEDULES = 8, /* of them for the same budget */
+    OTHER_SCHEDULES = 8, /* of them before less and less memory is asked for */
 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
  * to be closed is worth a share of it. */

@@ -7,11 +7,8 @@
  * ds (in bf16, T x T a head) in scratch and add nothing atomically, which they would do otherwise. */
 #include "runtime/backend/cuda/cudnn_plan.h"
 
-#include "core/base/memory.h"
-
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 
 enum { NUMERICS = 1, LARGEST_HEAD = 128, HEAD_MULTIPLE = 8, LENGTH_MULTIPLE = 64 };
 enum { ALIGNMENT_BYTES = 16 };
@@ -21,16 +18,6 @@ static const size_t INFINITY_SINCE = 91000; /* cuDNN: masks with the lowest numb
 /* Operands in memory; virtual tensors follow. */
 enum id { Q = 1, K, V, O, LSE, SCALE, LOWEST, ONE, DELTA, OUT_GRADIENT, DQ, DK, DV, FIRST_VIRTUAL };
 enum { OPERANDS = FIRST_VIRTUAL - 1 };
-
-/* Made once a device for each shape, since engines may be compiled for it. */
-struct remat_cuda_attention {
-    struct remat_cuda_attention *next;
-    uint64_t signature;            /* of the kernel's spec */
-    struct remat_cudnn_plan *plan; /* NULL: cuDNN has none */
-    int64_t channels, scratch_bytes;
-    int64_t delta_bytes;      /* delta comes first in the backward scratch */
-    float scale, lowest, one; /* handed to the graph by address */
-};
 
 /* A graph in the making. */
 struct graph {
@@ -282,63 +269,43 @@ static void describe_backward(struct graph *g)
 
 /* --- the ops ------------------------------------------------------------------------------------------------------ */
 
+/* Delta comes first in the backward scratch. */
+static int64_t delta_bytes(const struct remat_kernel_spec *spec)
+{
+    return spec->op == REMAT_OP_ATTENTION ? 0 : remat_align_up(remat_tensor_bytes(&spec->inputs[2]));
+}
+
+static int64_t channels_of(const struct remat_kernel_spec *spec)
+{
+    return spec->inputs[0].dims[2] / 3;
+}
+
 static enum remat_status make_plan(struct remat_device *device, const struct remat_kernel_spec *spec,
-                                   struct remat_cuda_attention *a, struct remat_error *err)
+                                   struct remat_cudnn_made *made, struct remat_error *err)
 {
     const struct remat_cudnn_demand demand = {.scratch_cap_bytes = SCRATCH_CAP_BYTES};
     const struct remat_tensor *qkv = &spec->inputs[0];
     struct graph g = {.batch = qkv->dims[0], .heads = spec->attr.heads, .length = qkv->dims[1]};
-    bool forward = spec->op == REMAT_OP_ATTENTION;
     g.next_id = FIRST_VIRTUAL;
-    g.size = qkv->dims[2] / 3 / g.heads;
-    a->channels = qkv->dims[2] / 3;
-    a->scale = (float)(1 / sqrt((double)g.size));
-    a->lowest = device->libraries->cudnn.cudnnGetVersion() >= INFINITY_SINCE ? -INFINITY : -FLT_MAX;
-    a->one = 1;
+    g.size = channels_of(spec) / g.heads;
     REMAT_TRY(remat_cudnn_begin(device, &g.builder, err));
-    (forward ? describe_forward : describe_backward)(&g);
-    REMAT_TRY(remat_cudnn_end(&g.builder, &demand, &a->plan, &a->scratch_bytes, err));
-    a->delta_bytes = forward ? 0 : remat_align_up(remat_tensor_bytes(&spec->inputs[2]));
-    a->scratch_bytes += a->delta_bytes;
+    (spec->op == REMAT_OP_ATTENTION ? describe_forward : describe_backward)(&g);
+    REMAT_TRY(remat_cudnn_end(&g.builder, &demand, &made->plan, &made->scratch_bytes, err));
+    made->scratch_bytes += delta_bytes(spec);
     return REMAT_OK;
 }
 
 static enum remat_status create(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
                                 int64_t *scratch_bytes, struct remat_error *err)
 {
-    struct remat_cuda_attention **known = &device->libraries->attentions, *a;
-    uint64_t signature = remat_kernel_signature(spec);
-    for (a = *known; a && a->signature != signature;)
-        a = a->next;
-    if (!a) {
-        REMAT_TRY(REMAT_ALLOC(a, 1, err));
-        a->signature = signature;
-        a->next = *known;
-        *known = a;
-        REMAT_TRY(make_plan(device, spec, a, err));
-    }
-    if (!a->plan)
-        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has no engine for this attention");
-    *scratch_bytes = a->scratch_bytes;
-    *state = a;
-    return REMAT_OK;
-}
-
-void remat_cuda_attentions_free(struct remat_cuda_libraries *libraries)
-{
-    while (libraries->attentions) {
-        struct remat_cuda_attention *a = libraries->attentions;
-        libraries->attentions = a->next;
-        remat_cudnn_plan_destroy(a->plan);
-        free(a);
-    }
+    return remat_cudnn_create(device, spec, 0, make_plan, state, scratch_bytes, err);
 }
 
 /* Whether there is an engine: asked by making one. */
 static bool supports(struct remat_device *device, const struct remat_kernel_spec *spec)
 {
     const struct remat_tensor *qkv = &spec->inputs[0];
-    int64_t size = qkv->dims[2] / 3 / spec->attr.heads, scratch_bytes;
+    int64_t size = channels_of(spec) / spec->attr.heads, scratch_bytes;
     struct remat_error refusal;
     void *state;
     return qkv->dtype == REMAT_BF16 && remat_cuda_supports_floats(device, spec) && size % HEAD_MULTIPLE == 0 &&
@@ -354,28 +321,32 @@ static void *part_of(const void *base, int64_t channels, int index)
 static enum remat_status run(const void *state, const struct remat_kernel_spec *spec,
                              const struct remat_kernel_args *args, struct remat_error *err)
 {
-    const struct remat_cuda_attention *a = state;
+    const struct remat_cudnn_made *made = state;
+    const int64_t channels = channels_of(spec);
+    /* Read while the call below lasts. */
+    float scale = (float)(1 / sqrt((double)(channels / spec->attr.heads))), one = 1;
+    float lowest = remat_cudnn_version(made->plan) >= INFINITY_SINCE ? -INFINITY : -FLT_MAX;
     bool forward = spec->op == REMAT_OP_ATTENTION;
     const enum id forward_ids[] = {Q, K, V, SCALE, LOWEST, O, LSE};
     const enum id backward_ids[] = {Q, K, V, SCALE, LOWEST, O, LSE, ONE, DELTA, OUT_GRADIENT, DQ, DK, DV};
     int64_t count = forward ? 7 : OPERANDS, ids[OPERANDS];
-    void *addresses[OPERANDS] = {part_of(args->inputs[0], a->channels, 0),
-                                 part_of(args->inputs[0], a->channels, 1),
-                                 part_of(args->inputs[0], a->channels, 2),
-                                 (void *)(uintptr_t)&a->scale,
-                                 (void *)(uintptr_t)&a->lowest,
+    void *addresses[OPERANDS] = {part_of(args->inputs[0], channels, 0),
+                                 part_of(args->inputs[0], channels, 1),
+                                 part_of(args->inputs[0], channels, 2),
+                                 &scale,
+                                 &lowest,
                                  forward ? args->outputs[0] : (void *)(uintptr_t)args->inputs[1],
                                  forward ? args->outputs[1] : (void *)(uintptr_t)args->inputs[2]};
     for (int64_t i = 0; i < count; i++)
         ids[i] = forward ? forward_ids[i] : backward_ids[i];
     if (!forward) {
-        addresses[7] = (void *)(uintptr_t)&a->one;
+        addresses[7] = &one;
         addresses[8] = args->scratch;
         addresses[9] = (void *)(uintptr_t)args->inputs[3];
         for (int k = 0; k < 3; k++)
-            addresses[10 + k] = part_of(args->outputs[0], a->channels, k);
+            addresses[10 + k] = part_of(args->outputs[0], channels, k);
     }
-    return remat_cudnn_plan_run(a->plan, count, ids, addresses, (char *)args->scratch + a->delta_bytes, err);
+    return remat_cudnn_plan_run(made->plan, count, ids, addresses, (char *)args->scratch + delta_bytes(spec), err);
 }
 
 const struct remat_op_impl remat_cuda_attention_fused = {

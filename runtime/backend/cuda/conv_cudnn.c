@@ -1,10 +1,6 @@
 /* Convolutions by cuDNN. */
 #include "runtime/backend/cuda/cudnn_plan.h"
 
-#include "core/base/memory.h"
-
-#include <stdlib.h>
-
 enum { NUMERICS = 1, X = 1, Y = 2, W = 3, OPERANDS = 3 };
 static const int64_t SCRATCH_CAP_BYTES = 256 << 20;
 
@@ -13,15 +9,6 @@ struct operand {
     int64_t id;
     struct remat_tensor tensor;
     cudnnBackendAttributeName_t role; /* of the operation */
-};
-
-/* Made once a device for each spec and rank: engines may be compiled for it, which takes a second each. */
-struct remat_cuda_convolution {
-    struct remat_cuda_convolution *next;
-    uint64_t signature; /* of the kernel's spec */
-    int rank;
-    struct remat_cudnn_plan *plan; /* NULL: cuDNN has none */
-    int64_t scratch_bytes;
 };
 
 struct convolution {
@@ -141,7 +128,7 @@ static struct convolution convolution_of(const struct remat_kernel_spec *spec)
 }
 
 static enum remat_status make_plan(struct remat_device *device, const struct remat_kernel_spec *spec,
-                                   struct remat_cuda_convolution *made, struct remat_error *err)
+                                   struct remat_cudnn_made *made, struct remat_error *err)
 {
     const struct remat_cudnn_demand demand = {spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, made->rank};
     struct convolution of = convolution_of(spec);
@@ -154,31 +141,7 @@ static enum remat_status make_plan(struct remat_device *device, const struct rem
 static enum remat_status create_ranked(struct remat_device *device, const struct remat_kernel_spec *spec, int rank,
                                        void **state, int64_t *scratch_bytes, struct remat_error *err)
 {
-    struct remat_cuda_convolution **known = &device->libraries->convolutions, *c;
-    uint64_t signature = remat_kernel_signature(spec);
-    for (c = *known; c && (c->signature != signature || c->rank != rank);)
-        c = c->next;
-    if (!c) {
-        REMAT_TRY(REMAT_ALLOC(c, 1, err));
-        *c = (struct remat_cuda_convolution){.next = *known, .signature = signature, .rank = rank};
-        *known = c;
-        REMAT_TRY(make_plan(device, spec, c, err));
-    }
-    if (!c->plan)
-        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has no engine for this convolution");
-    *scratch_bytes = c->scratch_bytes;
-    *state = c;
-    return REMAT_OK;
-}
-
-void remat_cuda_convolutions_free(struct remat_cuda_libraries *libraries)
-{
-    while (libraries->convolutions) {
-        struct remat_cuda_convolution *c = libraries->convolutions;
-        libraries->convolutions = c->next;
-        remat_cudnn_plan_destroy(c->plan);
-        free(c);
-    }
+    return remat_cudnn_create(device, spec, rank, make_plan, state, scratch_bytes, err);
 }
 
 /* Whether there is an engine: asked by making one. Beyond the preferred one, only if they are wanted. */
@@ -200,7 +163,7 @@ static enum remat_status run(const void *state, const struct remat_kernel_spec *
     void *const forward[] = {(void *)(uintptr_t)first, args->outputs[0], weight};
     void *const data[] = {args->outputs[0], (void *)(uintptr_t)first, weight};
     void *const weights[] = {(void *)(uintptr_t)first, (void *)(uintptr_t)args->inputs[1], args->outputs[0]};
-    return remat_cudnn_plan_run(((const struct remat_cuda_convolution *)state)->plan, OPERANDS, ids,
+    return remat_cudnn_plan_run(((const struct remat_cudnn_made *)state)->plan, OPERANDS, ids,
                                 spec->op == REMAT_OP_CONV2D            ? forward
                                 : spec->op == REMAT_OP_CONV2D_BWD_DATA ? data
                                                                        : weights,

@@ -211,7 +211,7 @@ static bool choose(struct remat_cudnn_builder *b, cudnnBackendDescriptor_t graph
 
 /* --- the plan ----------------------------------------------------------------------------------------------------- */
 
-void remat_cudnn_plan_destroy(struct remat_cudnn_plan *plan)
+static void destroy(struct remat_cudnn_plan *plan)
 {
     const struct remat_cudnn *cudnn;
     if (!plan)
@@ -248,9 +248,47 @@ enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b, const struct re
     status = choose_any(b, demand, scratch_bytes, err);
     *scratch_bytes = remat_cuda_scratch_bytes(*scratch_bytes);
     if (status != REMAT_OK)
-        remat_cudnn_plan_destroy(b->plan);
+        destroy(b->plan);
     *out = status == REMAT_OK ? b->plan : NULL;
     return status;
+}
+
+enum remat_status remat_cudnn_create(struct remat_device *device, const struct remat_kernel_spec *spec, int rank,
+                                     enum remat_status (*make)(struct remat_device *device,
+                                                               const struct remat_kernel_spec *spec,
+                                                               struct remat_cudnn_made *made, struct remat_error *err),
+                                     void **state, int64_t *scratch_bytes, struct remat_error *err)
+{
+    struct remat_cudnn_made **known = &device->libraries->cudnn_made, *made;
+    uint64_t signature = remat_kernel_signature(spec);
+    for (made = *known; made && (made->signature != signature || made->rank != rank);)
+        made = made->next;
+    if (!made) {
+        REMAT_TRY(REMAT_ALLOC(made, 1, err));
+        *made = (struct remat_cudnn_made){.next = *known, .signature = signature, .rank = rank};
+        *known = made;
+        REMAT_TRY(make(device, spec, made, err));
+    }
+    if (!made->plan)
+        return remat_fail(err, REMAT_UNAVAILABLE, "cuDNN has no engine for this kernel");
+    *scratch_bytes = made->scratch_bytes;
+    *state = made;
+    return REMAT_OK;
+}
+
+void remat_cudnn_made_free(struct remat_cuda_libraries *libraries)
+{
+    while (libraries->cudnn_made) {
+        struct remat_cudnn_made *made = libraries->cudnn_made;
+        libraries->cudnn_made = made->next;
+        destroy(made->plan);
+        free(made);
+    }
+}
+
+size_t remat_cudnn_version(const struct remat_cudnn_plan *plan)
+{
+    return library_of(plan)->cudnnGetVersion();
 }
 
 enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int64_t count, const int64_t *ids,

@@ -42,7 +42,23 @@ REMAT_MUST_CHECK enum remat_status remat_cudnn_end(struct remat_cudnn_builder *b
                                                    struct remat_cudnn_plan **out, int64_t *scratch_bytes,
                                                    struct remat_error *err);
 
-void remat_cudnn_plan_destroy(struct remat_cudnn_plan *plan);
+/* A plan, made once a device for each spec and rank: engines may be compiled for it, which takes a second each. */
+struct remat_cudnn_made {
+    struct remat_cudnn_made *next;
+    uint64_t signature; /* of the kernel's spec */
+    int rank;
+    struct remat_cudnn_plan *plan; /* NULL: cuDNN has none */
+    int64_t scratch_bytes;
+};
+/* A kernel's `create`: the plan that is known, or a new one, for which `make` fills in plan and scratch_bytes. *state
+ * is a struct remat_cudnn_made that belongs to the device. */
+REMAT_MUST_CHECK enum remat_status
+remat_cudnn_create(struct remat_device *device, const struct remat_kernel_spec *spec, int rank,
+                   enum remat_status (*make)(struct remat_device *device, const struct remat_kernel_spec *spec,
+                                             struct remat_cudnn_made *made, struct remat_error *err),
+                   void **state, int64_t *scratch_bytes, struct remat_error *err);
+
+size_t remat_cudnn_version(const struct remat_cudnn_plan *plan);
 /* addresses[i] is the operand with id ids[i]. */
 REMAT_MUST_CHECK enum remat_status remat_cudnn_plan_run(const struct remat_cudnn_plan *plan, int64_t count,
                                                         const int64_t *ids, void *const *addresses, void *scratch,

@@ -10,7 +10,7 @@ struct remat_cuda_product {
     int64_t rows, columns, inner;
     bool a_turned, b_turned, add, bias;
     int64_t a_pitch, d_pitch;  /* elements from row to row of A and D in memory; 0: no gaps */
-    int32_t alignment;         /* of A and D in bytes, at least; 0: 16 */
+    int32_t alignment;         /* of operands in bytes, at least; 0: 16 */
     enum remat_dtype from, to; /* of A and B, and of D and the bias: f32, or from bf16 to either */
 };
 

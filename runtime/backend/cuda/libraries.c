@@ -93,8 +93,7 @@ void remat_cuda_libraries_close(struct remat_device *device)
     struct remat_cuda_libraries *libraries = device->libraries;
     if (!libraries)
         return;
-    remat_cuda_attentions_free(libraries);
-    remat_cuda_convolutions_free(libraries);
+    remat_cudnn_made_free(libraries);
     if (libraries->cublaslt_handle)
         (void)libraries->cublaslt.cublasLtDestroy(libraries->cublaslt_handle);
     if (libraries->cudnn_handle)

@@ -46,20 +46,17 @@ struct remat_cudnn {
 };
 #undef X
 
-struct remat_cuda_attention;
-struct remat_cuda_convolution;
+struct remat_cudnn_made;
 
 struct remat_cuda_libraries {
     struct remat_cublaslt cublaslt;
     struct remat_cudnn cudnn;
-    cublasLtHandle_t cublaslt_handle;            /* NULL: not there */
-    cudnnHandle_t cudnn_handle;                  /* NULL: not there */
-    struct remat_cuda_attention *attentions;     /* graphs that were made, of attention_cudnn.c */
-    struct remat_cuda_convolution *convolutions; /* and of conv_cudnn.c */
+    cublasLtHandle_t cublaslt_handle;    /* NULL: not there */
+    cudnnHandle_t cudnn_handle;          /* NULL: not there */
+    struct remat_cudnn_made *cudnn_made; /* plans, of cudnn_plan.c */
 };
 
-void remat_cuda_attentions_free(struct remat_cuda_libraries *libraries);
-void remat_cuda_convolutions_free(struct remat_cuda_libraries *libraries);
+void remat_cudnn_made_free(struct remat_cuda_libraries *libraries);
 
 /* Libraries want scratch memory of this alignment: what a kernel asks for on top of theirs, and where theirs begins. */
 int64_t remat_cuda_scratch_bytes(int64_t bytes);
