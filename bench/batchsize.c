@@ -60,6 +60,7 @@ static void fit_times(const struct search *search, struct remat_task_graph *grap
     const struct remat_task_graph *low = &search->low.graph, *high = &search->high.graph;
     graph->to_host_bytes_per_s = low->to_host_bytes_per_s;
     graph->to_device_bytes_per_s = low->to_device_bytes_per_s;
+    graph->move_bytes_per_s = low->move_bytes_per_s;
     for (int32_t t = 0; t < graph->tasks_count && t < low->tasks_count && t < high->tasks_count; t++) {
         struct remat_task *task = &graph->tasks[t];
         for (int32_t k = 0; k < task->options_count; k++)

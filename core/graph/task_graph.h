@@ -133,6 +133,7 @@ struct remat_task_graph {
     bool measured;            /* option times were measured, not estimated */
     /* How fast values are copied to host memory and back beside the kernels; 0: unknown, so none may be. */
     int64_t to_host_bytes_per_s, to_device_bytes_per_s;
+    int64_t move_bytes_per_s; /* how fast values are copied within device memory; 0: unknown, so it counts no time */
 };
 
 void remat_task_graph_init(struct remat_task_graph *graph);

@@ -239,10 +239,14 @@ enum remat_status remat_task_graph_check(const struct remat_task_graph *graph, s
         return remat_fail(err, REMAT_BAD_DATA,
                           "a task graph has at least one task in its order and one micro step; found %d and %d",
                           graph->order_count, graph->micro_count);
-    if (!is_rate(graph->to_host_bytes_per_s) || !is_rate(graph->to_device_bytes_per_s))
+    if (!is_rate(graph->to_host_bytes_per_s) || !is_rate(graph->to_device_bytes_per_s) ||
+        !is_rate(graph->move_bytes_per_s))
         return remat_fail(
-            err, REMAT_BAD_DATA, "rates of copies are 0 (unknown) or at least %d bytes a second; found %lld and %lld",
-            REMAT_LEAST_COPY_RATE, (long long)graph->to_host_bytes_per_s, (long long)graph->to_device_bytes_per_s);
+            err, REMAT_BAD_DATA,
+            "rates of copies are 0 (unknown) or at least %d bytes a second; found %lld to the host, %lld back and %lld "
+            "within the device",
+            REMAT_LEAST_COPY_RATE, (long long)graph->to_host_bytes_per_s, (long long)graph->to_device_bytes_per_s,
+            (long long)graph->move_bytes_per_s);
     REMAT_TRY(check_tasks(graph, err));
     REMAT_TRY(check_values(graph, err));
     REMAT_TRY(check_cells(graph, err));

@@ -311,6 +311,7 @@ static enum remat_status read_head(const json_t *file, const char *where, struct
     REMAT_TRY(read_i32(file, "micro_count", where, 1, INT32_MAX, &graph->micro_count, err));
     REMAT_TRY(read_rate(file, "to_host_bytes_per_s", where, &graph->to_host_bytes_per_s, err));
     REMAT_TRY(read_rate(file, "to_device_bytes_per_s", where, &graph->to_device_bytes_per_s, err));
+    REMAT_TRY(read_rate(file, "move_bytes_per_s", where, &graph->move_bytes_per_s, err));
     REMAT_TRY(remat_pool_printf(&graph->pool, &graph->name, err, "%s", name));
     REMAT_TRY(remat_pool_printf(&graph->pool, &graph->device, err, "%s", device));
     REMAT_TRY(remat_json_array(file, "blocks", where, &blocks, err));

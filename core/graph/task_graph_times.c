@@ -55,5 +55,6 @@ enum remat_status remat_task_graph_adopt_times(struct remat_task_graph *graph, c
     graph->measured = from->measured;
     graph->to_host_bytes_per_s = from->to_host_bytes_per_s;
     graph->to_device_bytes_per_s = from->to_device_bytes_per_s;
+    graph->move_bytes_per_s = from->move_bytes_per_s;
     return REMAT_OK;
 }

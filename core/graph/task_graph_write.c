@@ -131,7 +131,8 @@ static bool set_head(json_t *file, const struct remat_task_graph *graph)
                 set(file, "measured", json_boolean(graph->measured)) &&
                 set(file, "micro_count", json_integer(graph->micro_count)) &&
                 set(file, "to_host_bytes_per_s", json_integer(graph->to_host_bytes_per_s)) &&
-                set(file, "to_device_bytes_per_s", json_integer(graph->to_device_bytes_per_s));
+                set(file, "to_device_bytes_per_s", json_integer(graph->to_device_bytes_per_s)) &&
+                set(file, "move_bytes_per_s", json_integer(graph->move_bytes_per_s));
     for (int32_t i = 0; i < graph->blocks_count; i++)
         good &= json_array_append_new(blocks, json_string(graph->block_names[i])) == 0;
     return set(file, "blocks", blocks) && good;

@@ -45,10 +45,19 @@ static enum remat_status check_run(const struct walk *walk, int32_t entry)
     return REMAT_OK;
 }
 
+static enum remat_status unknown_kind(const struct walk *walk, int32_t entry)
+{
+    return remat_fail(walk->err, REMAT_BAD_DATA,
+                      "schedule: entry %d is of kind %d; entries are runs, stores, fetches and waits", entry,
+                      (int)walk->schedule->entries[entry].kind);
+}
+
 static enum remat_status check_range(const struct walk *walk, int32_t entry)
 {
     const struct remat_task_graph *graph = walk->graph;
     const struct remat_entry *copy = &walk->schedule->entries[entry];
+    if ((unsigned)copy->kind > REMAT_WAIT)
+        return unknown_kind(walk, entry);
     if (copy->kind == REMAT_RUN)
         return check_run(walk, entry);
     if (copy->value < 0 || copy->value >= graph->values_count)
@@ -204,9 +213,10 @@ static enum remat_status do_entry(struct walk *walk, int32_t entry)
         return do_copy(walk, entry, false);
     case REMAT_WAIT:
         return do_wait(walk, entry);
+    case REMAT_MOVE:
+        break;
     }
-    return remat_fail(walk->err, REMAT_BAD_DATA, "schedule: entry %d is of unknown kind %d", entry,
-                      (int)walk->schedule->entries[entry].kind);
+    return unknown_kind(walk, entry);
 }
 
 static enum remat_status walk_entries(struct walk *walk)

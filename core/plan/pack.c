@@ -38,6 +38,7 @@ struct packer {
     struct range *placed;
     struct ranked *ranked;
     struct remat_pack_levels *levels;
+    bool falls_back; /* on larger extents where the bound is not reached */
 };
 
 /* Keeps the offsets of the items if they are the best so far. */
@@ -148,6 +149,8 @@ static enum remat_status search(struct packer *packer, int32_t effort, struct re
     bool reached;
     int key;
     REMAT_TRY(reach(packer, packer->target, 1, &reached, err));
+    if (!packer->falls_back)
+        return reached ? REMAT_OK : reach(packer, packer->target, effort, &reached, err);
     for (key = 0; key < KEY_COUNT && packer->extent > packer->target; key++)
         fit_by(packer, (enum key)key);
     if (packer->extent > packer->target)
@@ -219,17 +222,33 @@ static enum remat_status pack(struct packer *packer, struct remat_pack_item *ite
     return REMAT_OK;
 }
 
+static enum remat_status run(struct packer *packer, struct remat_pack_item *items, int32_t count, int32_t effort,
+                             struct remat_error *err)
+{
+    enum remat_status status = pack(packer, items, count, effort, err);
+    remat_pack_levels_free(packer->levels);
+    free(packer->items);
+    free(packer->sums);
+    free(packer->offsets);
+    free(packer->placed);
+    free(packer->ranked);
+    return status;
+}
+
 enum remat_status remat_pack(struct remat_pack_item *items, int32_t count, int64_t base_bytes, int32_t effort,
                              int64_t *extent, struct remat_error *err)
 {
-    struct packer packer = {.base = base_bytes, .target = base_bytes, .extent = base_bytes};
-    enum remat_status status = pack(&packer, items, count, effort, err);
+    struct packer packer = {.base = base_bytes, .target = base_bytes, .extent = base_bytes, .falls_back = true};
+    enum remat_status status = run(&packer, items, count, effort, err);
     *extent = packer.extent;
-    remat_pack_levels_free(packer.levels);
-    free(packer.items);
-    free(packer.sums);
-    free(packer.offsets);
-    free(packer.placed);
-    free(packer.ranked);
+    return status;
+}
+
+enum remat_status remat_pack_tightly(struct remat_pack_item *items, int32_t count, int64_t base_bytes, int32_t effort,
+                                     bool *placed, struct remat_error *err)
+{
+    struct packer packer = {.base = base_bytes, .target = base_bytes, .extent = base_bytes};
+    enum remat_status status = run(&packer, items, count, effort, err);
+    *placed = status == REMAT_OK && packer.extent == packer.target;
     return status;
 }

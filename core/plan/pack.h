@@ -8,6 +8,7 @@
 
 #include "core/base/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct remat_pack_item {
@@ -19,5 +20,8 @@ struct remat_pack_item {
 /* `effort` is the number of tries to reach the bound after the first. Deterministic. *extent >= base_bytes. */
 REMAT_MUST_CHECK enum remat_status remat_pack(struct remat_pack_item *items, int32_t count, int64_t base_bytes,
                                               int32_t effort, int64_t *extent, struct remat_error *err);
+/* The bound or nothing: *placed tells whether `effort` + 1 tries reached it; if not, the offsets mean nothing. */
+REMAT_MUST_CHECK enum remat_status remat_pack_tightly(struct remat_pack_item *items, int32_t count, int64_t base_bytes,
+                                                      int32_t effort, bool *placed, struct remat_error *err);
 
 #endif

@@ -23,6 +23,9 @@ struct search {
     int32_t *first, *rivals; /* the blocks that share an instruction with i: rivals[first[i] .. first[i + 1]) */
     int64_t *weights;
     int32_t *stack, stack_count;
+    int64_t waiting_bytes; /* of the stack */
+    int64_t *kept;         /* offsets when they were fewest: `least_bytes` */
+    int64_t least_bytes;
     struct edge *bottoms, *tops; /* of the placed rivals of one block, ascending */
 };
 
@@ -64,6 +67,7 @@ static enum remat_status make_room(struct search *search, int64_t pairs, struct 
     REMAT_TRY(REMAT_ALLOC(search->rivals, pairs, err));
     REMAT_TRY(REMAT_ALLOC(search->weights, count, err));
     REMAT_TRY(REMAT_ALLOC(search->stack, count, err));
+    REMAT_TRY(REMAT_ALLOC(search->kept, count, err));
     REMAT_TRY(REMAT_ALLOC(search->bottoms, count, err));
     REMAT_TRY(REMAT_ALLOC(search->tops, count, err));
     list_rivals(search);
@@ -76,6 +80,7 @@ static void release(struct search *search)
     free(search->rivals);
     free(search->weights);
     free(search->stack);
+    free(search->kept);
     free(search->bottoms);
     free(search->tops);
 }
@@ -155,6 +160,12 @@ static int64_t find_place(struct search *search, int32_t id, int64_t *cost)
     return sweep.best;
 }
 
+static void push_waiting(struct search *search, int32_t id)
+{
+    search->stack[search->stack_count++] = id;
+    search->waiting_bytes += search->blocks[id].bytes;
+}
+
 static void push_out(struct search *search, int32_t id, int64_t offset)
 {
     int32_t k;
@@ -162,7 +173,7 @@ static void push_out(struct search *search, int32_t id, int64_t offset)
         struct remat_pack_block *rival = &search->blocks[search->rivals[k]];
         if (stands_in(rival, offset, search->blocks[id].bytes)) {
             rival->offset = -1;
-            search->stack[search->stack_count++] = search->rivals[k];
+            push_waiting(search, search->rivals[k]);
         }
     }
 }
@@ -213,17 +224,32 @@ static enum remat_status begin(struct search *search, struct remat_error *err)
             ranked[waiting++] = (struct ranked){search->blocks[i].rank, i};
     qsort(ranked, (size_t)waiting, sizeof *ranked, compare_ranked);
     while (waiting > 0)
-        search->stack[search->stack_count++] = ranked[--waiting].id;
+        push_waiting(search, ranked[--waiting].id);
     free(ranked);
     return REMAT_OK;
+}
+
+/* Keeps the offsets if they leave fewer bytes without a place than ever. */
+static void keep_fewest(struct search *search)
+{
+    int32_t i;
+    if (!search->task->leaves_out || search->waiting_bytes >= search->least_bytes)
+        return;
+    search->least_bytes = search->waiting_bytes;
+    for (i = 0; i < search->task->count; i++)
+        search->kept[i] = search->blocks[i].offset;
 }
 
 static void insert_all(struct search *search)
 {
     int32_t left = search->task->ejections;
     while (search->stack_count > 0 && left > 0) {
-        int32_t id = search->stack[--search->stack_count];
+        int32_t id = search->stack[search->stack_count - 1];
         int64_t cost, offset = find_place(search, id, &cost);
+        if (cost > 0)
+            keep_fewest(search);
+        search->stack_count--;
+        search->waiting_bytes -= search->blocks[id].bytes;
         if (cost > 0) {
             push_out(search, id, offset);
             search->weights[id] += 1 + search->blocks[id].weight / 3;
@@ -233,9 +259,23 @@ static void insert_all(struct search *search)
     }
 }
 
+/* What was kept, and of the others those that find a free place after all. */
+static void leave_out(struct search *search)
+{
+    int32_t i;
+    keep_fewest(search);
+    for (i = 0; i < search->task->count; i++)
+        search->blocks[i].offset = search->kept[i];
+    for (i = 0; i < search->task->count; i++) {
+        int64_t cost = 0, offset = search->blocks[i].offset < 0 ? find_place(search, i, &cost) : -1;
+        if (offset >= 0 && cost == 0)
+            search->blocks[i].offset = offset;
+    }
+}
+
 enum remat_status remat_pack_blocks(const struct remat_pack_task *task, bool *placed, struct remat_error *err)
 {
-    struct search search = {.task = task, .blocks = task->blocks};
+    struct search search = {.task = task, .blocks = task->blocks, .least_bytes = INT64_MAX};
     int64_t pairs = count_pairs(task);
     enum remat_status status;
     *placed = false;
@@ -247,6 +287,8 @@ enum remat_status remat_pack_blocks(const struct remat_pack_task *task, bool *pl
     if (status == REMAT_OK) {
         insert_all(&search);
         *placed = search.stack_count == 0;
+        if (!*placed && task->leaves_out)
+            leave_out(&search);
     }
     release(&search);
     return status;

@@ -22,9 +22,11 @@ struct remat_pack_task {
     int64_t base, target; /* every range lies in [base, target) */
     int32_t ejections;    /* give up after so many insertions that took something out */
     uint64_t *draws;      /* random numbers used so far */
+    bool leaves_out;      /* a search that gives up leaves blocks out */
 };
 
-/* *placed is false if the search gave up; the offsets then mean nothing. */
+/* *placed is false if the search gave up. The offsets then mean nothing; or, if it leaves out, they are those of the
+ * moment when blocks of the fewest bytes had no place, whose offset is -1. */
 REMAT_MUST_CHECK enum remat_status remat_pack_blocks(const struct remat_pack_task *task, bool *placed,
                                                      struct remat_error *err);
 

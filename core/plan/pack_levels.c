@@ -42,6 +42,7 @@ struct remat_pack_levels {
     int32_t *family;                 /* of each block: its parent */
     int32_t blocks_count;
     int32_t tries;
+    bool leaves_out; /* in this try */
     uint64_t draws;
 };
 
@@ -260,6 +261,8 @@ static enum remat_status inherit(struct remat_pack_levels *levels, struct remat_
             heirs[count++] = (struct heir){levels->family[i], levels->blocks[i].end - levels->blocks[i].begin, i};
     qsort(heirs, (size_t)count, sizeof *heirs, compare_heirs);
     for (i = 0; i < count; i++) {
+        if (levels->parent_offset[heirs[i].parent] < 0)
+            continue; /* left out */
         if (i == 0 || heirs[i].parent != heirs[i - 1].parent)
             offset = levels->parent_offset[heirs[i].parent];
         levels->blocks[heirs[i].id].wish = offset;
@@ -283,7 +286,8 @@ static enum remat_status pack_level(struct remat_pack_levels *levels, int64_t th
                                    .base = levels->base,
                                    .target = target,
                                    .ejections = EJECTIONS,
-                                   .draws = &levels->draws};
+                                   .draws = &levels->draws,
+                                   .leaves_out = levels->leaves_out};
     REMAT_TRY(see(levels, threshold, err));
     form_blocks(levels);
     REMAT_TRY(inherit(levels, err));
@@ -293,7 +297,7 @@ static enum remat_status pack_level(struct remat_pack_levels *levels, int64_t th
     return REMAT_OK;
 }
 
-/* Items of one block lie on top of each other. */
+/* Items of one block lie on top of each other; those of one that was left out nowhere. */
 static void set_offsets(struct remat_pack_levels *levels)
 {
     int32_t i;
@@ -301,12 +305,12 @@ static void set_offsets(struct remat_pack_levels *levels)
         struct remat_pack_item *item = &levels->items[levels->pieces[i].id];
         int64_t *offset = &levels->parent_offset[levels->parent[levels->pieces[i].id]];
         item->offset = *offset;
-        *offset += item->bytes;
+        *offset += *offset < 0 ? 0 : item->bytes;
     }
 }
 
-enum remat_status remat_pack_levels_try(struct remat_pack_levels *levels, int64_t target, bool *placed,
-                                        struct remat_error *err)
+static enum remat_status pack_levels(struct remat_pack_levels *levels, int64_t target, bool *placed,
+                                     struct remat_error *err)
 {
     int64_t cliques = FIRST_CLIQUES, growth = 2 + levels->tries % 2;
     int32_t i;
@@ -314,13 +318,27 @@ enum remat_status remat_pack_levels_try(struct remat_pack_levels *levels, int64_
     *placed = true;
     for (i = 0; i < levels->count; i++)
         levels->parent[i] = -1;
-    while (*placed && !last) {
+    while ((*placed || levels->leaves_out) && !last) {
         last = cliques >= levels->cliques;
         REMAT_TRY(pack_level(levels, last ? 0 : levels->hottest[cliques - 1], target, placed, err));
         cliques *= growth;
     }
     levels->tries++;
-    if (*placed)
+    if (*placed || levels->leaves_out)
         set_offsets(levels);
     return REMAT_OK;
+}
+
+enum remat_status remat_pack_levels_try(struct remat_pack_levels *levels, int64_t target, bool *placed,
+                                        struct remat_error *err)
+{
+    levels->leaves_out = false;
+    return pack_levels(levels, target, placed, err);
+}
+
+enum remat_status remat_pack_levels_most(struct remat_pack_levels *levels, int64_t target, struct remat_error *err)
+{
+    bool placed;
+    levels->leaves_out = true;
+    return pack_levels(levels, target, &placed, err);
 }

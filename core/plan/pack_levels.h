@@ -19,5 +19,8 @@ void remat_pack_levels_free(struct remat_pack_levels *levels);
  * is at least the largest sum. */
 REMAT_MUST_CHECK enum remat_status remat_pack_levels_try(struct remat_pack_levels *levels, int64_t target, bool *placed,
                                                          struct remat_error *err);
+/* One that goes on where it gets stuck: items that found no place have the offset -1, the others are a packing. */
+REMAT_MUST_CHECK enum remat_status remat_pack_levels_most(struct remat_pack_levels *levels, int64_t target,
+                                                          struct remat_error *err);
 
 #endif

@@ -1,10 +1,15 @@
 #include "core/plan/plan.h"
 
 #include "core/plan/pack.h"
+#include "core/plan/pack_moves.h"
+#include "core/plan/place_moves.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Tries with moves: one more for so much effort. They take longer than others. */
+enum { MOVES_SHARE = 50 };
 
 /* What placing needs besides the plan that it makes. */
 struct placing {
@@ -97,23 +102,136 @@ static enum remat_status check_spaces(const struct placing *placing)
     return REMAT_OK;
 }
 
-/* One space at a time; they share no bytes. */
-static enum remat_status pack_space(struct placing *placing, enum remat_space space, int64_t base_bytes, int32_t effort,
-                                    int64_t *extent)
+/* The buffers of a space as items. */
+static enum remat_status list_items(const struct placing *placing, enum remat_space space, struct remat_pack_item **out,
+                                    int32_t *count)
 {
-    struct remat_plan *plan = placing->plan;
-    struct remat_pack_item *items;
-    enum remat_status status;
-    int32_t i, count = 0;
-    REMAT_TRY(REMAT_ALLOC(items, plan->buffers_count, placing->err));
+    const struct remat_plan *plan = placing->plan;
+    int32_t i;
+    *count = 0;
+    REMAT_TRY(REMAT_ALLOC(*out, plan->buffers_count, placing->err));
     for (i = 0; i < plan->buffers_count; i++)
         if (plan->buffers[i].space == space)
-            items[count++] =
+            (*out)[(*count)++] =
                 (struct remat_pack_item){plan->buffers[i].bytes, plan->buffers[i].begin, plan->buffers[i].end, 0};
-    status = remat_pack(items, count, base_bytes, effort, extent, placing->err);
-    for (i = 0, count = 0; i < plan->buffers_count; i++)
+    return REMAT_OK;
+}
+
+static void take_offsets(struct placing *placing, enum remat_space space, const struct remat_pack_item *items)
+{
+    struct remat_plan *plan = placing->plan;
+    int32_t i;
+    for (i = 0; i < plan->buffers_count; i++)
         if (plan->buffers[i].space == space)
-            plan->buffers[i].offset = items[count++].offset;
+            plan->buffers[i].offset = (items++)->offset;
+}
+
+/* One space at a time; they share no bytes. */
+static enum remat_status pack_host(struct placing *placing, int32_t effort)
+{
+    struct remat_pack_item *items;
+    enum remat_status status;
+    int32_t count;
+    REMAT_TRY(list_items(placing, REMAT_HOST, &items, &count));
+    status = remat_pack(items, count, 0, effort, &placing->plan->host_bytes, placing->err);
+    if (status == REMAT_OK)
+        take_offsets(placing, REMAT_HOST, items);
+    free(items);
+    return status;
+}
+
+/* The number of each buffer among those of the device. */
+static enum remat_status number_buffers(const struct placing *placing, int32_t **item_of, int32_t **buffer_of)
+{
+    const struct remat_plan *plan = placing->plan;
+    int32_t i, count = 0;
+    REMAT_TRY(REMAT_ALLOC(*item_of, plan->buffers_count, placing->err));
+    REMAT_TRY(REMAT_ALLOC(*buffer_of, plan->buffers_count, placing->err));
+    for (i = 0; i < plan->buffers_count; i++)
+        if (plan->buffers[i].space == REMAT_DEVICE) {
+            (*item_of)[i] = count;
+            (*buffer_of)[count++] = i;
+        }
+    return REMAT_OK;
+}
+
+/* What a copy uses stays where it is until the wait for it. */
+static enum remat_status list_pins(const struct placing *placing, const int32_t *item_of, struct remat_pack_pin **out,
+                                   int32_t *count)
+{
+    const struct remat_plan *plan = placing->plan;
+    int32_t at;
+    *count = 0;
+    REMAT_TRY(REMAT_ALLOC(*out, plan->instructions_count, placing->err));
+    for (at = 0; at < plan->instructions_count; at++) {
+        const struct remat_instruction *copy;
+        if (plan->instructions[at].kind != REMAT_WAIT)
+            continue;
+        copy = &plan->instructions[plan->instructions[at].event];
+        (*out)[(*count)++] = (struct remat_pack_pin){
+            item_of[plan->views[copy->kind == REMAT_STORE ? copy->inputs[0] : copy->outputs[0]].buffer],
+            plan->instructions[at].event, at};
+    }
+    return REMAT_OK;
+}
+
+/* Below the live peak by moves, if copies leave a way. */
+static enum remat_status pack_with_moves(struct placing *placing, struct remat_pack_item *items, int32_t count,
+                                         int32_t effort, bool *placed)
+{
+    struct remat_plan *plan = placing->plan;
+    struct remat_pack_moves moves = {0};
+    struct remat_pack_pin *pins = NULL;
+    int32_t *item_of = NULL, *buffer_of = NULL, pins_count, i;
+    enum remat_status status;
+    REMAT_TRY_GOTO(number_buffers(placing, &item_of, &buffer_of), done);
+    REMAT_TRY_GOTO(list_pins(placing, item_of, &pins, &pins_count), done);
+    REMAT_TRY_GOTO(remat_pack_with_moves(items, count, placing->graph->staging_bytes, plan->live_peak_bytes, pins,
+                                         pins_count, 1 + effort / MOVES_SHARE, &moves, placed, placing->err),
+                   done);
+    if (!*placed)
+        goto done;
+    take_offsets(placing, REMAT_DEVICE, items);
+    for (i = 0; i < moves.count; i++)
+        moves.list[i].item = buffer_of[moves.list[i].item];
+    status = remat_place_moves(placing->graph, &placing->live, &moves, plan, placing->err);
+done:
+    free(moves.list);
+    free(pins);
+    free(item_of);
+    free(buffer_of);
+    return status;
+}
+
+static int64_t extent_of(const struct placing *placing)
+{
+    const struct remat_plan *plan = placing->plan;
+    int64_t extent = placing->graph->staging_bytes;
+    int32_t i;
+    for (i = 0; i < plan->buffers_count; i++)
+        if (plan->buffers[i].space == REMAT_DEVICE && plan->buffers[i].offset + plan->buffers[i].bytes > extent)
+            extent = plan->buffers[i].offset + plan->buffers[i].bytes;
+    return extent;
+}
+
+/* Without moves if the tries find a way, with them if there is any, else as small as it gets without. */
+static enum remat_status pack_device(struct placing *placing, int32_t effort)
+{
+    struct remat_pack_item *items;
+    enum remat_status status;
+    int64_t base = placing->graph->staging_bytes, extent;
+    int32_t count;
+    bool placed, moved = false;
+    REMAT_TRY(list_items(placing, REMAT_DEVICE, &items, &count));
+    REMAT_TRY_GOTO(remat_pack_tightly(items, count, base, effort, &placed, placing->err), done);
+    if (!placed)
+        REMAT_TRY_GOTO(pack_with_moves(placing, items, count, effort, &moved), done);
+    if (!placed && !moved)
+        REMAT_TRY_GOTO(remat_pack(items, count, base, effort, &extent, placing->err), done);
+    if (!moved)
+        take_offsets(placing, REMAT_DEVICE, items);
+    placing->plan->arena_bytes = extent_of(placing);
+done:
     free(items);
     return status;
 }
@@ -147,8 +265,8 @@ static enum remat_status place(struct placing *placing, int32_t effort)
     plan->peak_instruction = placing->live.peak_entry;
     plan->predicted_step_ns = placing->live.cost_ns;
     plan->keep_all_step_ns = remat_task_graph_base_time_ns(placing->graph);
-    REMAT_TRY(pack_space(placing, REMAT_DEVICE, placing->graph->staging_bytes, effort, &plan->arena_bytes));
-    return pack_space(placing, REMAT_HOST, 0, effort, &plan->host_bytes);
+    REMAT_TRY(pack_host(placing, effort));
+    return pack_device(placing, effort);
 }
 
 enum remat_status remat_plan_place(const struct remat_task_graph *graph, const struct remat_schedule *schedule,

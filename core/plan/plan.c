@@ -13,7 +13,7 @@ void remat_plan_free(struct remat_plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
-/* Of a copy its own value, of a wait the copy's. */
+/* Of a copy or a move its own value, of a wait the copy's. */
 static int32_t copied_value(const struct remat_plan *plan, const struct remat_instruction *instruction)
 {
     if (instruction->kind == REMAT_WAIT)
@@ -30,7 +30,7 @@ enum remat_status remat_plan_schedule(const struct remat_plan *plan, struct rema
         const struct remat_instruction *instruction = &plan->instructions[i];
         if (instruction->kind == REMAT_RUN)
             REMAT_TRY(remat_schedule_push(out, instruction->task, instruction->option, err));
-        else
+        else if (instruction->kind != REMAT_MOVE)
             REMAT_TRY(remat_schedule_push_copy(out, instruction->kind, copied_value(plan, instruction), err));
     }
     return REMAT_OK;
@@ -54,6 +54,10 @@ static void take_time(const struct remat_task_graph *graph, const struct remat_p
     case REMAT_WAIT:
         if (ends_ns[instruction->event] > lanes->kernel_ns)
             lanes->kernel_ns = ends_ns[instruction->event];
+        break;
+    case REMAT_MOVE:
+        bytes = graph->values[copied_value(plan, instruction)].bytes;
+        lanes->kernel_ns += remat_copy_ns(graph, REMAT_MOVE, bytes);
     }
 }
 
@@ -72,6 +76,23 @@ enum remat_status remat_plan_times(const struct remat_task_graph *graph, const s
     }
     free(ends_ns);
     return REMAT_OK;
+}
+
+struct remat_plan_moves remat_plan_count_moves(const struct remat_task_graph *graph, const struct remat_plan *plan)
+{
+    struct remat_plan_moves moves = {0};
+    int32_t at;
+    for (at = 0; at < plan->instructions_count; at++) {
+        const struct remat_instruction *instruction = &plan->instructions[at];
+        int64_t bytes;
+        if (instruction->kind != REMAT_MOVE)
+            continue;
+        bytes = graph->values[copied_value(plan, instruction)].bytes;
+        moves.count++;
+        moves.bytes += bytes;
+        moves.time_ns += remat_copy_ns(graph, REMAT_MOVE, bytes);
+    }
+    return moves;
 }
 
 /* The 0 keeps the hashes by which recorded results name plans without copies. */

@@ -11,7 +11,7 @@ enum { FORMAT_VERSION = 2, WHERE_BYTES = 256 };
 
 static const char FORMAT[] = "remat-plan";
 static const char *const space_texts[REMAT_SPACE_COUNT] = {"device", "host"};
-static const char *const kind_texts[] = {"run", "store", "fetch", "wait"}; /* in the order of the kinds */
+static const char *const kind_texts[] = {"run", "store", "fetch", "wait", "move"}; /* in the order of the kinds */
 
 static json_t *from_list(const int32_t *list, int32_t room)
 {
@@ -215,7 +215,7 @@ static enum remat_status read_instruction(const json_t *object, const char *wher
     const char *kind;
     memset(out, 0xff, sizeof *out); /* -1: none */
     REMAT_TRY(remat_json_text(object, "kind", where, &kind, err));
-    for (out->kind = REMAT_RUN; out->kind <= REMAT_WAIT; out->kind++)
+    for (out->kind = REMAT_RUN; out->kind <= REMAT_MOVE; out->kind++)
         if (strcmp(kind, kind_texts[out->kind]) == 0)
             break;
     switch (out->kind) {
@@ -223,12 +223,14 @@ static enum remat_status read_instruction(const json_t *object, const char *wher
         return read_run(object, where, views_count, out, err);
     case REMAT_STORE:
     case REMAT_FETCH:
+    case REMAT_MOVE:
         return read_copy(object, where, views_count, out, err);
     case REMAT_WAIT:
         return read_int32(object, "event", where, 0, (int64_t)at - 1, &out->event, err);
     }
     return remat_fail(err, REMAT_BAD_DATA,
-                      "%s: \"kind\" is \"%.64s\"; it must be \"run\", \"store\", \"fetch\" or \"wait\"", where, kind);
+                      "%s: \"kind\" is \"%.64s\"; it must be \"run\", \"store\", \"fetch\", \"wait\" or \"move\"",
+                      where, kind);
 }
 
 static enum remat_status read_buffers(const json_t *json, const char *where, struct remat_plan *out,

@@ -64,7 +64,11 @@ int32_t remat_schedule_awaited(const struct remat_schedule *schedule, int32_t wa
 
 int64_t remat_copy_ns(const struct remat_task_graph *graph, enum remat_instruction_kind kind, int64_t bytes)
 {
-    int64_t rate = kind == REMAT_STORE ? graph->to_host_bytes_per_s : graph->to_device_bytes_per_s;
+    int64_t rate = kind == REMAT_STORE   ? graph->to_host_bytes_per_s
+                   : kind == REMAT_FETCH ? graph->to_device_bytes_per_s
+                                         : graph->move_bytes_per_s;
+    if (rate == 0)
+        return 0;
     return (int64_t)((double)bytes * 1e9 / (double)rate);
 }
 

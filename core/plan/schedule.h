@@ -13,7 +13,8 @@
 
 #include "core/graph/task_graph.h"
 
-enum remat_instruction_kind { REMAT_RUN, REMAT_STORE, REMAT_FETCH, REMAT_WAIT };
+/* Moves are of plans alone (plan.h): where values lie is nothing that a schedule knows. */
+enum remat_instruction_kind { REMAT_RUN, REMAT_STORE, REMAT_FETCH, REMAT_WAIT, REMAT_MOVE };
 
 struct remat_entry {
     enum remat_instruction_kind kind;
@@ -43,7 +44,8 @@ REMAT_MUST_CHECK enum remat_status remat_schedule_base(const struct remat_task_g
 /* The entry of the copy that a wait waits for. */
 int32_t remat_schedule_awaited(const struct remat_schedule *schedule, int32_t wait);
 
-/* The time that one copy takes, once it has begun: bytes over the lane's rate, rounded down. */
+/* The time that one store, fetch or move takes, once it has begun: bytes over its rate, rounded down. A move by an
+ * unknown rate takes none. */
 int64_t remat_copy_ns(const struct remat_task_graph *graph, enum remat_instruction_kind kind, int64_t bytes);
 /* A section's time: of the order of kernels, and when the last copies of both lanes end. Begins with zeros. */
 struct remat_lanes {

@@ -47,7 +47,7 @@ static const struct remat_task *task_at(const struct machine *machine, int32_t a
 /* "task 'NAME'", or what else an instruction is. */
 static const char *text_at(const struct machine *machine, int32_t at, char *text, size_t capacity)
 {
-    static const char *const kinds[] = {"task", "store", "fetch", "wait"};
+    static const char *const kinds[] = {"task", "store", "fetch", "wait", "move"};
     enum remat_instruction_kind kind = machine->verify->plan->instructions[at].kind;
     if (kind == REMAT_RUN)
         snprintf(text, capacity, "task '%s'", task_at(machine, at)->name);
@@ -67,7 +67,7 @@ static enum remat_status check_header(const struct machine *machine, int32_t at)
 {
     const struct remat_task_graph *graph = machine->verify->graph;
     const struct remat_instruction *instruction = &machine->verify->plan->instructions[at];
-    if ((unsigned)instruction->kind > REMAT_WAIT)
+    if ((unsigned)instruction->kind > REMAT_MOVE)
         return remat_fail(machine->verify->err, REMAT_BAD_DATA, "plan: instruction %d is of unknown kind %d", at,
                           (int)instruction->kind);
     if (instruction->kind == REMAT_RUN && (instruction->task < 0 || instruction->task >= graph->tasks_count))
@@ -377,13 +377,13 @@ static enum remat_status execute_run(struct machine *machine, int32_t at)
     return REMAT_OK;
 }
 
-/* The value of a copy: that of the view that it reads. */
+/* The value of a copy or a move: that of the view that it reads. */
 static enum remat_status check_copy(const struct machine *machine, int32_t at, int32_t *value)
 {
     const struct remat_plan *plan = machine->verify->plan;
     const struct remat_task_graph *graph = machine->verify->graph;
     const struct remat_instruction *copy = &plan->instructions[at];
-    if (graph->to_host_bytes_per_s == 0 || graph->to_device_bytes_per_s == 0)
+    if (copy->kind != REMAT_MOVE && (graph->to_host_bytes_per_s == 0 || graph->to_device_bytes_per_s == 0))
         return REFUSE(machine, at, "is a copy, but the graph does not say how fast copies are");
     REMAT_TRY(check_unused(machine, at, "input", copy->inputs, 1, REMAT_MAX_INPUTS));
     REMAT_TRY(check_unused(machine, at, "output", copy->outputs, 1, REMAT_MAX_OUTPUTS));
@@ -440,6 +440,44 @@ static enum remat_status execute_wait(struct machine *machine, int32_t at)
     return REMAT_OK;
 }
 
+/* A move takes all of a buffer, which ends there, to all of another one, which begins there. */
+static enum remat_status check_whole(const struct machine *machine, int32_t at, const struct operand *from,
+                                     const struct operand *to)
+{
+    const struct remat_buffer *old = &machine->verify->plan->buffers[from->buffer];
+    const struct remat_buffer *new = &machine->verify->plan->buffers[to->buffer];
+    if (from->buffer == to->buffer)
+        return REFUSE(machine, at, "moves within buffer %d, but a move takes a value to a buffer of its own",
+                      from->buffer);
+    if (from->bytes == 0 || from->bytes != old->bytes || to->bytes != new->bytes)
+        return REFUSE(machine, at, "moves %lld bytes from buffer %d of %lld to buffer %d of %lld, but moves whole ones",
+                      (long long)from->bytes, from->buffer, (long long)old->bytes, to->buffer, (long long)new->bytes);
+    if (old->end != at || new->begin != at)
+        return REFUSE(machine, at, "moves from buffer %d, which ends at %d, to buffer %d, which begins at %d",
+                      from->buffer, old->end, to->buffer, new->begin);
+    return REMAT_OK;
+}
+
+static enum remat_status execute_move(struct machine *machine, int32_t at)
+{
+    const struct remat_instruction *move = &machine->verify->plan->instructions[at];
+    struct operand from, to;
+    int64_t bytes;
+    int32_t value, i;
+    REMAT_TRY(check_copy(machine, at, &value));
+    bytes = machine->verify->graph->values[value].bytes;
+    REMAT_TRY(resolve(machine, at, "input", 0, move->inputs[0], REMAT_DEVICE, value, bytes, &from));
+    REMAT_TRY(resolve(machine, at, "output", 0, move->outputs[0], REMAT_DEVICE, value, bytes, &to));
+    REMAT_TRY(check_whole(machine, at, &from, &to));
+    for (i = 0; i < machine->flights_count; i++)
+        if (overlaps(&from, &machine->flights[i].from) || overlaps(&from, &machine->flights[i].to))
+            return REFUSE(machine, at, "moves bytes that instruction %d copies, before the wait for it",
+                          machine->flights[i].at);
+    REMAT_TRY(check_read(machine, at, 0, value, &from));
+    destroy(machine, &from);
+    return hold(machine, &to, value, -1);
+}
+
 static enum remat_status execute(struct machine *machine, int32_t at)
 {
     REMAT_TRY(check_header(machine, at));
@@ -451,6 +489,8 @@ static enum remat_status execute(struct machine *machine, int32_t at)
         return execute_copy(machine, at);
     case REMAT_WAIT:
         return execute_wait(machine, at);
+    case REMAT_MOVE:
+        return execute_move(machine, at);
     }
     return REMAT_OK;
 }

@@ -113,6 +113,34 @@ static enum remat_status activate(struct sweep *sweep, int32_t b, int32_t instru
     return REMAT_OK;
 }
 
+/* The buffer of a move's operand, or -1 if that is none; whether the move is right is seen later. */
+static int32_t buffer_of(const struct remat_plan *plan, int32_t view)
+{
+    if (view < 0 || view >= plan->views_count || plan->views[view].buffer < 0 ||
+        plan->views[view].buffer >= plan->buffers_count)
+        return -1;
+    return plan->views[view].buffer;
+}
+
+/* At a move its two buffers count once, and may overlap each other: the old one makes way for the new one at once. */
+static void drop_moved(struct sweep *sweep, int32_t instruction)
+{
+    const struct remat_plan *plan = sweep->verify->plan;
+    const struct remat_instruction *move = &plan->instructions[instruction];
+    int32_t old = move->kind == REMAT_MOVE ? buffer_of(plan, move->inputs[0]) : -1;
+    int32_t new = move->kind == REMAT_MOVE ? buffer_of(plan, move->outputs[0]) : -1;
+    int32_t i = 0;
+    if (old < 0 || new < 0 || plan->buffers[old].end != instruction || plan->buffers[new].begin != instruction)
+        return;
+    while (i < sweep->active_count && sweep->active[i] != old)
+        i++;
+    if (i == sweep->active_count)
+        return;
+    sweep->active_count--;
+    memmove(sweep->active + i, sweep->active + i + 1, (size_t)(sweep->active_count - i) * sizeof *sweep->active);
+    sweep->live_bytes -= plan->buffers[old].bytes;
+}
+
 /* Counting sort by begin, of all spaces. */
 static enum remat_status sort_by_begin(struct sweep *sweep)
 {
@@ -139,6 +167,7 @@ static enum remat_status sweep_instructions(struct sweep *sweep)
     sweep->live_bytes = sweep->peak_bytes = sweep->claim->base;
     for (instruction = 0; instruction < plan->instructions_count; instruction++) {
         drop_ended(sweep, instruction);
+        drop_moved(sweep, instruction);
         for (; next < plan->buffers_count && plan->buffers[sweep->by_begin[next]].begin == instruction; next++)
             if (plan->buffers[sweep->by_begin[next]].space == sweep->claim->space)
                 REMAT_TRY(activate(sweep, sweep->by_begin[next], instruction));

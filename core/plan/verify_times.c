@@ -1,5 +1,5 @@
-/* When what happens, by the graph's times: kernels one after the other, stores and fetches beside them, each kind one
- * after the other. */
+/* When what happens, by the graph's times: kernels and moves one after the other, stores and fetches beside them, each
+ * kind one after the other. */
 #include "core/plan/verify.h"
 
 #include <stdlib.h>
@@ -34,6 +34,13 @@ static int64_t copy_end(const struct remat_verify *verify, const struct remat_in
     return *lane;
 }
 
+static int64_t move_time(const struct remat_verify *verify, const struct remat_instruction *move)
+{
+    double bytes = (double)verify->graph->values[verify->plan->views[move->inputs[0]].value].bytes;
+    double rate = (double)verify->graph->move_bytes_per_s;
+    return rate > 0 ? (int64_t)(bytes * 1e9 / rate) : 0;
+}
+
 /* The time of instructions [begin, end) alone; `ends` is room for the end of each copy. */
 static enum remat_status time_section(const struct remat_verify *verify, int32_t begin, int32_t end, int64_t *ends,
                                       int64_t *out)
@@ -55,6 +62,10 @@ static enum remat_status time_section(const struct remat_verify *verify, int32_t
             break;
         case REMAT_WAIT:
             now = ends[i->event] > now ? ends[i->event] : now;
+            break;
+        case REMAT_MOVE:
+            if (__builtin_add_overflow(now, move_time(verify, i), &now))
+                return too_long(verify);
         }
     }
     *out = now;

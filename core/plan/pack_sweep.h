@@ -1,0 +1,25 @@
+/* Passes over the instructions that place items as they begin, near their wishes, and move others out of their way
+ * where nothing else helps. */
+#ifndef REMAT_CORE_PLAN_PACK_SWEEP_H
+#define REMAT_CORE_PLAN_PACK_SWEEP_H
+
+#include "core/plan/pack_moves.h"
+#include "core/plan/pack_segments.h"
+
+struct remat_pack_sweep {
+    const struct remat_pack_item *items; /* bytes > 0 */
+    const int64_t *wishes;               /* where each would stand, -1 = anywhere; no two that meet share bytes */
+    const int32_t *by_begin;             /* items, those that begin first, first */
+    int32_t count;
+    int64_t base, target;
+    const struct remat_pack_pin *pins; /* by begin */
+    int32_t pins_count;
+    uint64_t seed;
+};
+
+/* *placed: see remat_pack_with_moves(). The caller frees *out in any case. */
+REMAT_MUST_CHECK enum remat_status remat_pack_sweep(const struct remat_pack_sweep *task,
+                                                    struct remat_pack_segments *out, bool *placed,
+                                                    struct remat_error *err);
+
+#endif
