@@ -29,8 +29,9 @@ static enum remat_status print_table(const struct remat_workload *workload, cons
                peaks->gflop_per_second, peaks->gbyte_per_second,
                (double)remat_task_graph_base_time_ns(&workload->graph) / 1e6,
                (double)workload->graph.persistent_bytes / (1 << 20));
-        printf("copies beside the kernels: %.1f GB/s to the host, %.1f GB/s back\n",
-               (double)workload->graph.to_host_bytes_per_s / 1e9, (double)workload->graph.to_device_bytes_per_s / 1e9);
+        printf("copies beside the kernels: %.1f GB/s to the host, %.1f GB/s back; moves on the device: %.1f GB/s\n",
+               (double)workload->graph.to_host_bytes_per_s / 1e9, (double)workload->graph.to_device_bytes_per_s / 1e9,
+               (double)workload->graph.move_bytes_per_s / 1e9);
         if (workload->keep_all_step_ns > 0)
             printf("measured keep-all step: %.3f ms, the tasks' sum is %.3f of it\n",
                    (double)workload->keep_all_step_ns / 1e6,

@@ -105,14 +105,16 @@ bool remat_profile_cache_get_copies(const struct remat_profile_cache *cache, str
     const json_t *entry = json_object_get(cache->device, "copies");
     out->to_host_bytes_per_s = json_integer_value(json_array_get(entry, 0));
     out->to_device_bytes_per_s = json_integer_value(json_array_get(entry, 1));
-    return out->to_host_bytes_per_s >= REMAT_LEAST_COPY_RATE && out->to_device_bytes_per_s >= REMAT_LEAST_COPY_RATE;
+    out->move_bytes_per_s = json_integer_value(json_array_get(entry, 2)); /* older caches know none: measure again */
+    return out->to_host_bytes_per_s >= REMAT_LEAST_COPY_RATE && out->to_device_bytes_per_s >= REMAT_LEAST_COPY_RATE &&
+           out->move_bytes_per_s >= REMAT_LEAST_COPY_RATE;
 }
 
 enum remat_status remat_profile_cache_put_copies(struct remat_profile_cache *cache,
                                                  const struct remat_copy_rates *rates, struct remat_error *err)
 {
-    json_t *entry =
-        json_pack("[I, I]", (json_int_t)rates->to_host_bytes_per_s, (json_int_t)rates->to_device_bytes_per_s);
+    json_t *entry = json_pack("[I, I, I]", (json_int_t)rates->to_host_bytes_per_s,
+                              (json_int_t)rates->to_device_bytes_per_s, (json_int_t)rates->move_bytes_per_s);
     return json_object_set_new(cache->device, "copies", entry) == 0 ? REMAT_OK : no_memory(err);
 }
 

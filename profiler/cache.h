@@ -3,7 +3,8 @@
  * File: JSON, format "remat-profile-cache", version 1:
  *   {"format": ..., "version": 1, "devices": {FINGERPRINT: {"SIGNATURE/OPTION": [time_ns, spread_ns], ...,
  *                                                           "peaks": [gflop_per_second, gbyte_per_second,
- * bf16_gflop_per_second], "copies": [to_host_bytes_per_s, to_device_bytes_per_s]}, ...}} A missing file is an empty
+ * bf16_gflop_per_second], "copies": [to_host_bytes_per_s, to_device_bytes_per_s,
+ * move_bytes_per_s]}, ...}} A missing file is an empty
  * cache. */
 #ifndef REMAT_PROFILER_CACHE_H
 #define REMAT_PROFILER_CACHE_H

@@ -1,4 +1,5 @@
-/* How fast values go to host memory and back beside the kernels: one copy at a time, with nothing else to do. */
+/* How fast values go to host memory and back beside the kernels, and to another place on the device: one copy at a
+ * time, with nothing else to do. */
 #include "core/base/memory.h"
 #include "profiler/cache.h"
 #include "profiler/entries.h"
@@ -10,7 +11,7 @@ enum { HOST_BYTES = 16 << 20, DEVICE_BYTES = 64 << 20, REPEATS = 5 };
 struct bench {
     const struct remat_device_ops *ops;
     struct remat_device *device;
-    struct remat_memory there, here; /* on the device, on the host */
+    struct remat_memory there, here; /* twice a copy's bytes on the device, once on the host */
     struct remat_copies *copies;
     struct remat_marks *marks;
 };
@@ -28,15 +29,32 @@ static enum remat_status time_copy(const struct bench *bench, enum remat_lane la
     return ops->marks_elapsed(bench->marks, 0, 1, time_ns, err);
 }
 
+static enum remat_status time_move(const struct bench *bench, int64_t *time_ns, struct remat_error *err)
+{
+    const struct remat_device_ops *ops = bench->ops;
+    int64_t bytes = bench->here.bytes;
+    REMAT_TRY(ops->mark(bench->marks, 0, err));
+    REMAT_TRY(ops->copy(bench->device, bench->there.base + bytes, bench->there.base, bytes, err));
+    REMAT_TRY(ops->mark(bench->marks, 1, err));
+    return ops->marks_elapsed(bench->marks, 0, 1, time_ns, err);
+}
+
+/* REMAT_LANE_COUNT: a move. */
+static enum remat_status time_one(const struct bench *bench, enum remat_lane lane, int64_t *time_ns,
+                                  struct remat_error *err)
+{
+    return lane == REMAT_LANE_COUNT ? time_move(bench, time_ns, err) : time_copy(bench, lane, time_ns, err);
+}
+
 /* The median, after one copy that nobody times. */
 static enum remat_status measure_lane(const struct bench *bench, enum remat_lane lane, int64_t *bytes_per_s,
                                       struct remat_error *err)
 {
     int64_t samples[REPEATS];
     double median;
-    REMAT_TRY(time_copy(bench, lane, &samples[0], err));
+    REMAT_TRY(time_one(bench, lane, &samples[0], err));
     for (int i = 0; i < REPEATS; i++)
-        REMAT_TRY(time_copy(bench, lane, &samples[i], err));
+        REMAT_TRY(time_one(bench, lane, &samples[i], err));
     median = remat_profile_median(samples, REPEATS);
     *bytes_per_s = (int64_t)((double)bench->here.bytes * 1e9 / (median > 1 ? median : 1));
     *bytes_per_s = *bytes_per_s < REMAT_LEAST_COPY_RATE ? REMAT_LEAST_COPY_RATE : *bytes_per_s;
@@ -49,12 +67,13 @@ static enum remat_status measure(const struct remat_backend *backend, struct rem
     struct bench bench = {.ops = backend->ops, .device = device};
     int64_t bytes = backend->ops->host ? HOST_BYTES : DEVICE_BYTES;
     enum remat_status status;
-    REMAT_TRY_GOTO(bench.ops->memory_open(device, bytes, "timing copies", &bench.there, err), done);
+    REMAT_TRY_GOTO(bench.ops->memory_open(device, 2 * bytes, "timing copies", &bench.there, err), done);
     REMAT_TRY_GOTO(bench.ops->pinned_open(device, bytes, "timing copies", &bench.here, err), done);
     REMAT_TRY_GOTO(bench.ops->copies_open(device, 1, &bench.copies, err), done);
     REMAT_TRY_GOTO(bench.ops->marks_open(device, 2, &bench.marks, err), done);
     REMAT_TRY_GOTO(measure_lane(&bench, REMAT_TO_HOST, &out->to_host_bytes_per_s, err), done);
-    status = measure_lane(&bench, REMAT_TO_DEVICE, &out->to_device_bytes_per_s, err);
+    REMAT_TRY_GOTO(measure_lane(&bench, REMAT_TO_DEVICE, &out->to_device_bytes_per_s, err), done);
+    status = measure_lane(&bench, REMAT_LANE_COUNT, &out->move_bytes_per_s, err);
 done:
     bench.ops->marks_close(bench.marks);
     bench.ops->copies_close(bench.copies);
@@ -69,7 +88,7 @@ enum remat_status remat_profile_copies(const struct remat_backend *backend, stru
 {
     struct remat_device_info info;
     struct remat_profile_cache cache = {0};
-    struct remat_copy_rates rates = {0, 0};
+    struct remat_copy_rates rates = {0};
     enum remat_status status = REMAT_OK;
     bool cached = options->cache_path != NULL;
     backend->describe(device, &info);
@@ -85,5 +104,6 @@ enum remat_status remat_profile_copies(const struct remat_backend *backend, stru
     remat_profile_cache_close(&cache);
     graph->to_host_bytes_per_s = rates.to_host_bytes_per_s;
     graph->to_device_bytes_per_s = rates.to_device_bytes_per_s;
+    graph->move_bytes_per_s = rates.move_bytes_per_s;
     return status;
 }

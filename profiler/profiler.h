@@ -52,9 +52,9 @@ REMAT_MUST_CHECK enum remat_status remat_profile_peaks(const struct remat_backen
                                                        const struct remat_profile_options *options,
                                                        struct remat_machine_peaks *out, struct remat_error *err);
 
-/* How fast values go to host memory and back beside the kernels. */
+/* How fast values go to host memory and back beside the kernels, and to another place on the device. */
 struct remat_copy_rates {
-    int64_t to_host_bytes_per_s, to_device_bytes_per_s;
+    int64_t to_host_bytes_per_s, to_device_bytes_per_s, move_bytes_per_s;
 };
 /* Measures them, the median of some copies each, and sets them in `graph`. With a cache they are taken from there
  * unless `refresh`. */

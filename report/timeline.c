@@ -56,6 +56,8 @@ static void shorten_overwritten(struct report_timeline *timeline)
     const struct remat_plan *plan = &timeline->plan;
     for (int32_t i = 0; i < plan->instructions_count; i++) {
         const struct remat_instruction *instruction = &plan->instructions[i];
+        if (instruction->kind == REMAT_MOVE) /* counts once */
+            timeline->views[instruction->inputs[0]].end = i - 1;
         for (int32_t j = 0; instruction->kind == REMAT_RUN && j < REMAT_MAX_OUTPUTS; j++)
             for (int32_t k = 0; k < REMAT_MAX_INPUTS; k++)
                 if (same_place(plan, instruction->outputs[j], instruction->inputs[k]))

@@ -63,7 +63,7 @@ static void note_uses(struct remat_explain *explain, int32_t at)
 {
     const struct remat_instruction *instruction = &explain->plan->instructions[at];
     int32_t k;
-    if (instruction->kind == REMAT_STORE || instruction->kind == REMAT_FETCH) {
+    if (instruction->kind == REMAT_STORE || instruction->kind == REMAT_FETCH || instruction->kind == REMAT_MOVE) {
         explain->last_read[instruction->inputs[0]] = at;
         explain->made[instruction->outputs[0]] = explain->last_read[instruction->outputs[0]] = at;
     }
@@ -81,6 +81,17 @@ static void note_uses(struct remat_explain *explain, int32_t at)
     }
 }
 
+/* A value that was moved is read last where it was moved to. */
+static void pass_moves(struct remat_explain *explain)
+{
+    int32_t at;
+    for (at = explain->plan->instructions_count - 1; at >= 0; at--) {
+        const struct remat_instruction *move = &explain->plan->instructions[at];
+        if (move->kind == REMAT_MOVE)
+            explain->last_read[move->inputs[0]] = explain->last_read[move->outputs[0]];
+    }
+}
+
 static void sum_live_bytes(struct remat_explain *explain)
 {
     const struct remat_plan *plan = explain->plan;
@@ -93,6 +104,9 @@ static void sum_live_bytes(struct remat_explain *explain)
         }
     for (i = 1; i <= plan->instructions_count; i++)
         explain->live_bytes[i] += explain->live_bytes[i - 1];
+    for (i = 0; i < plan->instructions_count; i++)
+        if (plan->instructions[i].kind == REMAT_MOVE) /* both buffers hold one value */
+            explain->live_bytes[i] -= plan->buffers[plan->views[plan->instructions[i].outputs[0]].buffer].bytes;
 }
 
 static enum remat_status note_all(struct remat_explain *explain, struct remat_error *err)
@@ -112,6 +126,7 @@ static enum remat_status note_all(struct remat_explain *explain, struct remat_er
     REMAT_TRY(remat_plan_times(explain->graph, plan, explain->done_ns, err));
     for (i = 0; i < plan->instructions_count; i++)
         note_uses(explain, i);
+    pass_moves(explain);
     sum_live_bytes(explain);
     return REMAT_OK;
 }
@@ -155,6 +170,14 @@ static void write_time(const struct remat_explain *explain)
                 remat_explain_time((double)plan->lower_bound_ns).text, 100 * (step / (double)plan->lower_bound_ns - 1));
 }
 
+static void write_moves(const struct remat_explain *explain)
+{
+    struct remat_plan_moves moves = remat_plan_count_moves(explain->graph, explain->plan);
+    if (moves.count > 0)
+        fprintf(explain->stream, "  moves        %d within the arena, %s in all, %s\n", moves.count,
+                remat_explain_bytes(moves.bytes).text, remat_explain_time((double)moves.time_ns).text);
+}
+
 static void write_counts(const struct remat_explain *explain)
 {
     int32_t at, k, runs = 0, repeats = 0, in_place = 0;
@@ -175,6 +198,7 @@ static void write_counts(const struct remat_explain *explain)
     }
     fprintf(explain->stream, "  runs         %d, of which %d recompute and cost %s\n", runs, repeats,
             remat_explain_time((double)extra_ns).text);
+    write_moves(explain);
     fprintf(explain->stream, "  in place     %d outputs over their inputs, %s in all\n", in_place,
             remat_explain_bytes(in_place_bytes).text);
 }

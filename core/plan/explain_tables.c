@@ -229,16 +229,29 @@ static void write_operands(const struct remat_explain *explain, int32_t at)
     }
 }
 
+/* Of a copy or a move. */
+static int32_t value_at(const struct remat_explain *explain, int32_t at)
+{
+    return explain->plan->views[explain->plan->instructions[at].inputs[0]].value;
+}
+
 static const char *copied_name(const struct remat_explain *explain, int32_t at)
 {
-    return explain->graph->values[explain->plan->views[explain->plan->instructions[at].inputs[0]].value].name;
+    return explain->graph->values[value_at(explain, at)].name;
 }
 
 static void write_copy(const struct remat_explain *explain, int32_t at)
 {
     const struct remat_instruction *instruction = &explain->plan->instructions[at];
     bool stores = instruction->kind == REMAT_STORE;
-    if (instruction->kind == REMAT_WAIT)
+    if (instruction->kind == REMAT_MOVE)
+        fprintf(explain->stream, "%6d   move %-27s %s, %s, %s from %lld to %lld\n", at, copied_name(explain, at),
+                remat_explain_bytes(explain->live_bytes[at]).text,
+                remat_explain_time((double)remat_explain_cost_ns(explain, at)).text,
+                remat_explain_bytes(explain->graph->values[value_at(explain, at)].bytes).text,
+                (long long)address_of(explain, instruction->inputs[0]),
+                (long long)address_of(explain, instruction->outputs[0]));
+    else if (instruction->kind == REMAT_WAIT)
         fprintf(explain->stream, "%6d   wait for %d, %s, %s\n", at, instruction->event,
                 copied_name(explain, instruction->event),
                 remat_explain_time((double)remat_explain_cost_ns(explain, at)).text);

@@ -110,6 +110,7 @@ struct remat_device_ops {
     /* Device to host; when it returns, `to` is complete. */
     enum remat_status (*download)(struct remat_device *device, void *to, const void *from, int64_t bytes,
                                   struct remat_error *err);
+    /* Within device memory, in the order of the device's work; the ranges may overlap. May be recorded. */
     enum remat_status (*copy)(struct remat_device *device, void *to, const void *from, int64_t bytes,
                               struct remat_error *err);
     enum remat_status (*fill)(struct remat_device *device, void *to, uint8_t byte, int64_t bytes,
@@ -123,7 +124,7 @@ struct remat_device_ops {
     /* The time from one mark to a later one. */
     enum remat_status (*marks_elapsed)(struct remat_marks *marks, int32_t from, int32_t to, int64_t *time_ns,
                                        struct remat_error *err);
-    /* Between begin and end kernel runs and copies beside them are noted, not done; replay does them with the addresses
+    /* Between begin and end kernel runs and copies are noted, not done; replay does them with the addresses
      * that they were noted with. All NULL where a call costs nothing. */
     enum remat_status (*record_begin)(struct remat_device *device, struct remat_error *err);
     enum remat_status (*record_end)(struct remat_device *device, struct remat_recording **out, struct remat_error *err);

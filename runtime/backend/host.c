@@ -36,16 +36,33 @@ static void memory_used(struct remat_device *device, struct remat_device_memory 
                                         .process_bytes = remat_process_resident_bytes()};
 }
 
-/* In pieces on all threads: one thread does not fill a memory bus. */
+enum { PIECE_BYTES = 1 << 20 };
+
+/* Of ranges apart: in pieces on all threads, since one thread does not fill a memory bus. */
+static void copy_apart(char *to, const char *from, int64_t bytes)
+{
+#pragma omp parallel for schedule(static) if (bytes > PIECE_BYTES)
+    for (int64_t i = 0; i < bytes; i += PIECE_BYTES)
+        memcpy(to + i, from + i, (size_t)(bytes - i < PIECE_BYTES ? bytes - i : PIECE_BYTES));
+}
+
+/* Ranges that overlap: in parts as long as they are apart, that first which nothing that is still to be read lies
+ * under. */
 static enum remat_status copy(struct remat_device *device, void *to, const void *from, int64_t bytes,
                               struct remat_error *err)
 {
-    const int64_t piece = 1 << 20;
+    int64_t by = (int64_t)((intptr_t)to - (intptr_t)from), apart = by < 0 ? -by : by;
     (void)device;
     (void)err;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < bytes; i += piece)
-        memcpy((char *)to + i, (const char *)from + i, (size_t)(bytes - i < piece ? bytes - i : piece));
+    if (apart < bytes && apart < PIECE_BYTES) {
+        memmove(to, from, (size_t)bytes);
+        return REMAT_OK;
+    }
+    for (int64_t done = 0, part; done < bytes; done += part) {
+        part = bytes - done < apart ? bytes - done : apart;
+        int64_t at = by < 0 ? done : bytes - done - part;
+        copy_apart((char *)to + at, (const char *)from + at, part);
+    }
     return REMAT_OK;
 }
 

@@ -163,6 +163,15 @@ static void bind_copy(const struct remat_task_graph *graph, const struct remat_p
     out->index = index;
 }
 
+static void bind_move(const struct remat_task_graph *graph, const struct remat_plan *plan,
+                      const struct remat_call_memory *memory, const struct remat_instruction *instruction,
+                      struct remat_call_move *out)
+{
+    out->to = view_address(plan, instruction->outputs[0], memory);
+    out->from = view_address(plan, instruction->inputs[0], memory);
+    out->bytes = operand_bytes(&graph->values[plan->views[instruction->inputs[0]].value].tensor);
+}
+
 enum remat_status remat_calls_bind(const struct remat_task_graph *graph, const struct remat_plan *plan,
                                    const struct remat_call_memory *memory, struct remat_kernel_set *set,
                                    struct remat_call *calls, struct remat_error *err)
@@ -171,6 +180,8 @@ enum remat_status remat_calls_bind(const struct remat_task_graph *graph, const s
         const struct remat_instruction *instruction = &plan->instructions[i];
         if (instruction->kind == REMAT_RUN)
             REMAT_TRY(bind_call(graph, plan, memory, i, set, &calls[i], err));
+        else if (instruction->kind == REMAT_MOVE)
+            bind_move(graph, plan, memory, instruction, &calls[i].move);
         else if (instruction->kind == REMAT_WAIT)
             calls[i].copy = calls[instruction->event].copy;
         else

@@ -13,13 +13,21 @@ struct remat_call_copy {
     int32_t index;
 };
 
+/* A move, with the tensor's own bytes. */
+struct remat_call_move {
+    void *to;
+    const void *from;
+    int64_t bytes;
+};
+
 /* One instruction with its addresses. Of a wait `copy` is what it waits for. `staging[k]` is the offset of cell k in a
  * staging slot, or -1: its address changes from slot to slot, all others stay. Sizes come from the kernel's spec and
  * from the kernel, not from the plan.
  */
 struct remat_call {
-    const struct remat_task *task; /* NULL: a copy or a wait */
+    const struct remat_task *task; /* NULL: a copy, a wait or a move */
     struct remat_call_copy copy;
+    struct remat_call_move move;
     struct remat_kernel *kernel; /* borrows from the kernel set */
     struct remat_kernel_args args;
     int64_t staging[REMAT_MAX_CELLS];

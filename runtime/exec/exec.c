@@ -263,6 +263,30 @@ static enum remat_status run_copy(struct remat_exec *exec, int32_t index, struct
     return exec->options.poison ? poison(exec, index, remat_poison_after, err) : REMAT_OK;
 }
 
+/* Both ranges; what they share is there once. */
+static void track_move(const struct remat_exec *exec, int32_t index, const struct remat_call_move *move)
+{
+    struct remat_tracker *tracker = exec->trackers[REMAT_DEVICE];
+    if (!tracker)
+        return;
+    remat_tracker_record(tracker, index, move->from, move->bytes, REMAT_ACCESS_READ);
+    remat_tracker_record(tracker, index, move->to, move->bytes, REMAT_ACCESS_WRITE);
+    remat_tracker_share(tracker, index, move->from, move->to, move->bytes);
+}
+
+static enum remat_status run_move(struct remat_exec *exec, int32_t index, struct remat_error *err)
+{
+    const struct remat_call_move *move = &exec->calls[index].move;
+    if (exec->options.poison)
+        REMAT_TRY(poison(exec, index, remat_poison_before, err));
+    track_move(exec, index, move);
+    REMAT_TRY(mark_instruction(exec, 2 * index, err));
+    if (exec->ops->copy(exec->device, move->to, move->from, move->bytes, err) != REMAT_OK)
+        return remat_error_prefix(err, "instruction %d, a move", index);
+    REMAT_TRY(mark_instruction(exec, 2 * index + 1, err));
+    return exec->options.poison ? poison(exec, index, remat_poison_after, err) : REMAT_OK;
+}
+
 /* How many instructions from `index` on the device can do at once; what is looked at between them is run alone. */
 static int32_t count_joined(const struct remat_exec *exec, int32_t index, int32_t end)
 {
@@ -306,6 +330,8 @@ static enum remat_status run_calls(struct remat_exec *exec, enum section section
             REMAT_TRY(run_joined(exec, i, count, section == MICRO_SLOT_1, err));
         else if (exec->calls[i].task)
             REMAT_TRY(run_call(exec, i, section == MICRO_SLOT_1, err));
+        else if (exec->plan->instructions[i].kind == REMAT_MOVE)
+            REMAT_TRY(run_move(exec, i, err));
         else
             REMAT_TRY(run_copy(exec, i, err));
     }
@@ -440,7 +466,7 @@ enum remat_status remat_exec_times_ns(struct remat_exec *exec, const int64_t **o
 {
     *out = exec->times_ns;
     for (int32_t i = 0; exec->options.time && i < exec->plan->instructions_count; i++)
-        if (exec->calls[i].task)
+        if (exec->calls[i].task || exec->plan->instructions[i].kind == REMAT_MOVE)
             REMAT_TRY(exec->ops->marks_elapsed(exec->instruction_marks, 2 * i, 2 * i + 1, &exec->times_ns[i], err));
     return REMAT_OK;
 }

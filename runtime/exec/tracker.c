@@ -9,6 +9,7 @@ struct record {
     int64_t begin, bytes; /* begin is relative to the base */
     int32_t instruction;
     enum remat_access access;
+    int64_t shared; /* of a write: bytes that a read of the same instruction covers, too */
 };
 
 /* What was last written at an address: live from instruction `first` to `last`. 0 bytes = nothing yet. */
@@ -79,7 +80,16 @@ void remat_tracker_record(struct remat_tracker *tracker, int32_t instruction, co
     /* Staging is counted as resident. */
     if (end <= tracker->resident_bytes || tracker->count == tracker->capacity)
         return;
-    tracker->records[tracker->count++] = (struct record){begin, bytes, instruction, access};
+    tracker->records[tracker->count++] = (struct record){begin, bytes, instruction, access, 0};
+}
+
+void remat_tracker_share(struct remat_tracker *tracker, int32_t instruction, const void *from, const void *to,
+                         int64_t bytes)
+{
+    int64_t by = (int64_t)((intptr_t)to - (intptr_t)from), apart = by < 0 ? -by : by;
+    struct record *last = tracker->count > 0 ? &tracker->records[tracker->count - 1] : NULL;
+    if (last && last->instruction == instruction && last->access == REMAT_ACCESS_WRITE && apart < bytes)
+        last->shared = bytes - apart;
 }
 
 int64_t remat_tracker_extent_bytes(const struct remat_tracker *tracker)
@@ -134,6 +144,7 @@ static void write_range(const struct remat_tracker *tracker, struct range *range
     /* In place: what this instruction reads is there already. */
     if (range->last == now)
         count_bytes(tracker, -shared, now, now);
+    count_bytes(tracker, -record->shared, now, now);
     *range = (struct range){record->bytes, now, now};
 }
 

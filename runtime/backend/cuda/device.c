@@ -253,11 +253,20 @@ static enum remat_status download(struct remat_device *device, void *to, const v
     return synchronise(device, err);
 }
 
+/* Ranges that overlap: in parts as long as they are apart, that first which nothing that is still to be read lies
+ * under. A copy of overlapping ranges is undefined. */
 static enum remat_status copy(struct remat_device *device, void *to, const void *from, int64_t bytes,
                               struct remat_error *err)
 {
-    return remat_cuda_check(cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyDeviceToDevice, device->stream),
-                            "copying on the GPU", err);
+    int64_t by = (int64_t)((intptr_t)to - (intptr_t)from), apart = by < 0 ? -by : by;
+    for (int64_t done = 0, part; done < bytes && apart > 0; done += part) {
+        part = bytes - done < apart ? bytes - done : apart;
+        int64_t at = by < 0 ? done : bytes - done - part;
+        REMAT_TRY(remat_cuda_check(cudaMemcpyAsync((char *)to + at, (const char *)from + at, (size_t)part,
+                                                   cudaMemcpyDeviceToDevice, device->stream),
+                                   "copying on the GPU", err));
+    }
+    return REMAT_OK;
 }
 
 static enum remat_status fill(struct remat_device *device, void *to, uint8_t byte, int64_t bytes,
