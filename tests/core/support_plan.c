@@ -96,6 +96,8 @@ static int64_t live_bytes(const struct remat_plan *plan, enum remat_space space,
     for (b = 0; b < plan->buffers_count; b++)
         if (plan->buffers[b].space == space && plan->buffers[b].begin <= at && at <= plan->buffers[b].end)
             live += plan->buffers[b].bytes;
+    if (space == REMAT_DEVICE && plan->instructions[at].kind == REMAT_MOVE) /* counts once */
+        live -= plan->buffers[plan->views[plan->instructions[at].outputs[0]].buffer].bytes;
     return live;
 }
 

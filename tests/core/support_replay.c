@@ -102,10 +102,22 @@ static void copy(struct replay *replay, const struct remat_instruction *instruct
     replay->copies += done ? -1 : 1;
 }
 
+/* Of the two places nothing is left but the value in the new one. */
+static void move(struct replay *replay, const struct remat_instruction *instruction)
+{
+    int32_t from = instruction->inputs[0], to = instruction->outputs[0], value = replay->plan->views[from].value;
+    int64_t bytes = replay->graph->values[value].bytes;
+    fail_if(replay, !holds(replay, from, bytes, value), "a move finds other bytes");
+    fill(replay, from, bytes, -1);
+    fill(replay, to, bytes, value);
+}
+
 static void step(struct replay *replay, const struct remat_instruction *instruction)
 {
     if (instruction->kind == REMAT_WAIT) {
         copy(replay, &replay->plan->instructions[instruction->event], true);
+    } else if (instruction->kind == REMAT_MOVE) {
+        move(replay, instruction);
     } else if (instruction->kind != REMAT_RUN) {
         copy(replay, instruction, false);
     } else {
@@ -148,9 +160,11 @@ static void step_all(struct replay *replay)
             fail_if(replay, position > next, "a task runs before its turn");
             next += position == next;
         }
-        poison_bounds(replay, at, true);
+        if (plan->instructions[at].kind != REMAT_MOVE) /* whose two places may overlap */
+            poison_bounds(replay, at, true);
         step(replay, &plan->instructions[at]);
-        poison_bounds(replay, at, false);
+        if (plan->instructions[at].kind != REMAT_MOVE)
+            poison_bounds(replay, at, false);
     }
     fail_if(replay, next != replay->graph->order_count, "a task never runs");
     fail_if(replay, replay->copies > 0, "a copy is never waited for");

@@ -1,4 +1,5 @@
 /* Random changes of valid plans: what the verifier accepts must survive a replay on tagged bytes. */
+#include "tests/core/support_moves.h"
 #include "tests/core/support_plan.h"
 #include "tests/core/support_random_graph.h"
 
@@ -128,6 +129,8 @@ static void accepted_plans_replay(void **state)
             plan_fixture(seed, 3 + (int32_t)(seed % 12), 2, &graph, &valid);
         else
             plan_fixture_copies(seed, 3 + (int32_t)(seed % 12), 2, &graph, &valid);
+        if (seed % 3 == 0)
+            moves_add(&graph, &valid, seed, 30);
         for (round = 0; round < 150; round++) {
             struct remat_plan plan = plan_copy(&valid);
             struct remat_error err = {0};
