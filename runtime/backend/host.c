@@ -38,10 +38,15 @@ static void memory_used(struct remat_device *device, struct remat_device_memory 
 
 enum { PIECE_BYTES = 1 << 20 };
 
-/* Of ranges apart: in pieces on all threads, since one thread does not fill a memory bus. */
+/* Of ranges apart: in pieces on all threads, since one thread does not fill a memory bus. What is small does not ask
+ * for threads at all: a team of another size than the last would have to be allocated. */
 static void copy_apart(char *to, const char *from, int64_t bytes)
 {
-#pragma omp parallel for schedule(static) if (bytes > PIECE_BYTES)
+    if (bytes <= PIECE_BYTES) {
+        memcpy(to, from, (size_t)bytes);
+        return;
+    }
+#pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < bytes; i += PIECE_BYTES)
         memcpy(to + i, from + i, (size_t)(bytes - i < PIECE_BYTES ? bytes - i : PIECE_BYTES));
 }

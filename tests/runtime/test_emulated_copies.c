@@ -132,6 +132,34 @@ static void check_omissions(struct bench *b, bool last_first)
     assert_int_equal(seen(b), 3);
 }
 
+/* Ranges that overlap, copied either way by less and by more than half of them, in a recording, too. */
+static void check_overlapping(struct bench *b, bool last_first)
+{
+    static const int distances[] = {1, 64, BYTES / 2 - 3, BYTES - 1};
+    unsigned char bytes[2 * BYTES], seen[2 * BYTES];
+    struct remat_error err;
+    (void)last_first;
+    for (int i = 0; i < 2 * BYTES; i++)
+        bytes[i] = (unsigned char)(i * 7 + i / 256);
+    for (int k = 0; k < 8; k++) {
+        int by = distances[k / 2], from = k % 2 ? by : 0, to = k % 2 ? 0 : by;
+        struct remat_recording *recording;
+        unsigned char *base = place(b, 0);
+        ok(b->ops->upload(b->device, base, bytes, 2 * BYTES, &err), &err);
+        ok(b->ops->record_begin(b->device, &err), &err);
+        ok(b->ops->copy(b->device, base + to, base + from, BYTES, &err), &err);
+        ok(b->ops->record_end(b->device, &recording, &err), &err);
+        ok(b->ops->replay(recording, &err), &err);
+        ok(b->ops->download(b->device, seen, base, 2 * BYTES, &err), &err);
+        assert_memory_equal(seen + to, bytes + from, BYTES);
+        b->ops->recording_close(recording);
+        ok(b->ops->upload(b->device, base, bytes, 2 * BYTES, &err), &err);
+        ok(b->ops->copy(b->device, base + to, base + from, BYTES, &err), &err);
+        ok(b->ops->download(b->device, seen, base, 2 * BYTES, &err), &err);
+        assert_memory_equal(seen + to, bytes + from, BYTES);
+    }
+}
+
 static void check_recorded(struct bench *b, bool last_first)
 {
     struct remat_recording *recording;
@@ -189,6 +217,12 @@ static void test_recorded(void **state)
     in_both_orders(check_recorded);
 }
 
+static void test_overlapping(void **state)
+{
+    (void)state;
+    in_both_orders(check_overlapping);
+}
+
 static void test_unjoined_recordings_are_refused(void **state)
 {
     (void)state;
@@ -201,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_missing_waits_show),
         cmocka_unit_test(test_recorded),
+        cmocka_unit_test(test_overlapping),
         cmocka_unit_test(test_unjoined_recordings_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "models/models.h"
 #include "runtime/lower/lower.h"
 #include "solver/solver.h"
+#include "tests/core/support_moves.h"
 #include "tests/runtime/support_exec.h"
 
 #include <setjmp.h>
@@ -287,6 +288,9 @@ static void check_model(const struct setting *setting, int32_t threads, const ch
         if (only && strcmp(only, solver->name) != 0)
             continue;
         support_ok(remat_solve_smallest(&graph, solver, &solve, &plan, &err), &err);
+        check_plan(backend, device, &graph, &plan, threads);
+        plan.budget_bytes = INT64_MAX;
+        assert_true(moves_add(&graph, &plan, 3, 40) > 0);
         check_plan(backend, device, &graph, &plan, threads);
         remat_plan_free(&plan);
     }

@@ -5,6 +5,7 @@
 #include "models/models.h"
 #include "runtime/lower/lower.h"
 #include "solver/solver.h"
+#include "tests/core/support_moves.h"
 #include "tests/runtime/support_exec.h"
 
 #include <math.h>
@@ -447,6 +448,41 @@ static void check_offloaded(const struct setting *setting)
     close_world(&w);
 }
 
+/* Recomputing, with values moved here and there. */
+static void check_moved(const struct setting *setting)
+{
+    struct world w = {0};
+    struct remat_plan keep_all, plan;
+    struct trace expected, found;
+    open_world(&w, setting, device_name(setting));
+    w.graph.move_bytes_per_s = 1000000000;
+    solve(&w, "keep-all", INT64_MAX, &keep_all);
+    solve(&w, "chain", 0, &plan);
+    train(&w, &keep_all, false, &expected);
+    plan.budget_bytes = INT64_MAX;
+    assert_true(moves_add(&w.graph, &plan, 5, 200) > 5);
+    train(&w, &plan, true, &found);
+    expect_same(&expected, &found, &plan);
+    train_unobserved(&w, &plan, &expected);
+    free(found.gradients);
+    free(expected.gradients);
+    remat_plan_free(&plan);
+    remat_plan_free(&keep_all);
+    close_world(&w);
+}
+
+static void test_gpt2_moved(void **state)
+{
+    (void)state;
+    check_moved(&gpt2);
+}
+
+static void test_gpt2_accumulated_moved(void **state)
+{
+    (void)state;
+    check_moved(&gpt2_clipped);
+}
+
 static void test_gpt2_offloaded(void **state)
 {
     (void)state;
@@ -590,6 +626,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_gpt2_bf16_long_plans),
         cmocka_unit_test(test_gpt2_bf16_clipped_plans),
         cmocka_unit_test(test_gpt2_bf16_reference),
+        cmocka_unit_test(test_gpt2_moved),
+        cmocka_unit_test(test_gpt2_accumulated_moved),
         cmocka_unit_test(test_gpt2_offloaded),
         cmocka_unit_test(test_gpt2_accumulated_offloaded),
         cmocka_unit_test(test_gpt2_bf16_offloaded),

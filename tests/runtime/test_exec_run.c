@@ -1,6 +1,7 @@
 /* The executor on a hand-made graph: exactness under recomputation, measured memory, refusals. */
 #include "runtime/backend/ref/ref.h"
 #include "solver/offload.h"
+#include "tests/core/support_moves.h"
 #include "tests/runtime/support_exec.h"
 
 #include <setjmp.h>
@@ -190,6 +191,23 @@ static void test_offloading_changes_no_bit(void **state)
     remat_plan_free(&plan);
 }
 
+/* The recomputing plan with values moved here and there, some over themselves. */
+static void test_moving_changes_no_bit(void **state)
+{
+    struct fixture *f = *state;
+    const struct remat_exec_options plain = {0}, both = {.track = true, .poison = true}, timed = {.time = true};
+    struct remat_exec_measure measure;
+    uint64_t expected = train(f, &f->keep_all, &plain, &measure);
+    f->graph.move_bytes_per_s = 1000000000;
+    assert_true(moves_add(&f->graph, &f->recompute, 1, 300) > 20);
+    assert_true(train(f, &f->recompute, &plain, &measure) == expected);
+    assert_true(train(f, &f->recompute, &timed, &measure) == expected);
+    assert_true(train(f, &f->recompute, &both, &measure) == expected);
+    assert_int_equal(measure.peak_bytes, f->recompute.arena_bytes);
+    assert_true(measure.live_peak_bytes >= f->recompute.live_peak_bytes);
+    assert_true(measure.live_peak_bytes <= f->recompute.arena_bytes);
+}
+
 static void expect_measured(const struct remat_plan *plan, const struct remat_exec_measure *measure)
 {
     assert_int_equal(measure->peak_bytes, plan->arena_bytes);
@@ -338,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_recomputing_changes_no_bit, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_offloading_changes_no_bit, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(test_moving_changes_no_bit, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_planned_is_measured, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_undercount_shows, open_fixture, close_fixture),
         cmocka_unit_test_setup_teardown(test_other_graph_refused, open_fixture, close_fixture),

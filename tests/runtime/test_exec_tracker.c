@@ -112,6 +112,24 @@ static void test_read_of_old_bytes(void **state)
     remat_tracker_destroy(tracker);
 }
 
+/* A value of 100 bytes goes 30 bytes up at 1 and far away at 2: 130 and 200 bytes are touched. */
+static void test_moves_count_what_they_touch(void **state)
+{
+    struct remat_tracker *tracker = open_tracker(0);
+    (void)state;
+    use(tracker, 0, 0, 100, REMAT_ACCESS_WRITE);
+    use(tracker, 1, 0, 100, REMAT_ACCESS_READ);
+    use(tracker, 1, 30, 100, REMAT_ACCESS_WRITE);
+    remat_tracker_share(tracker, 1, memory, memory + 30, 100);
+    expect(tracker, 130, 130);
+    use(tracker, 2, 30, 100, REMAT_ACCESS_READ);
+    use(tracker, 2, 200, 100, REMAT_ACCESS_WRITE);
+    remat_tracker_share(tracker, 2, memory + 30, memory + 200, 100);
+    use(tracker, 3, 200, 100, REMAT_ACCESS_READ);
+    expect(tracker, 300, 200);
+    remat_tracker_destroy(tracker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_scratch_adds),
         cmocka_unit_test(test_staging_is_always_live),
         cmocka_unit_test(test_read_of_old_bytes),
+        cmocka_unit_test(test_moves_count_what_they_touch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,13 +104,30 @@ static void test_asked_for_twice(void **state)
     ops->copies_close(copies);
 }
 
+/* Either way, by less than a piece and by more than the pieces that threads share. */
+static void test_ranges_may_overlap(void **state)
+{
+    enum { LONG = 5 << 20 };
+    static const int distances[] = {0, 1, 64, (1 << 20) - 1, (1 << 20) + 5, (2 << 20) + 64, LONG - 1, LONG};
+    static unsigned char memory[2 * LONG], before[2 * LONG];
+    struct remat_error err;
+    (void)state;
+    for (int i = 0; i < 2 * LONG; i++)
+        before[i] = (unsigned char)(i * 31 + i / 509);
+    for (int k = 0; k < 16; k++) {
+        int by = distances[k / 2], from = k % 2 ? by : 0, to = k % 2 ? 0 : by;
+        memcpy(memory, before, sizeof memory);
+        ok(ops->copy(NULL, memory + to, memory + from, LONG, &err), &err);
+        assert_memory_equal(memory + to, before + from, LONG);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_both_lanes),
-        cmocka_unit_test(test_order_in_a_lane),
-        cmocka_unit_test(test_close_finishes),
-        cmocka_unit_test(test_asked_for_twice),
+        cmocka_unit_test(test_both_lanes),         cmocka_unit_test(test_order_in_a_lane),
+        cmocka_unit_test(test_close_finishes),     cmocka_unit_test(test_asked_for_twice),
+        cmocka_unit_test(test_ranges_may_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
