@@ -131,13 +131,15 @@ static int64_t draw_offset(const struct remat_task_graph *graph, struct drawing 
     int64_t offset = buffer->offset + (draw_below(drawing, 2) ? by : -by);
     if (draw_below(drawing, 2))
         offset = graph->staging_bytes + 64 * draw_below(drawing, extent / 64 + 1);
+    if (offset > extent - buffer->bytes)
+        offset = extent - buffer->bytes;
     return offset < graph->staging_bytes ? graph->staging_bytes : offset;
 }
 
-int32_t moves_add(const struct remat_task_graph *graph, struct remat_plan *plan, uint64_t seed, int32_t tries)
+int32_t moves_add(const struct remat_task_graph *graph, struct remat_plan *plan, uint64_t seed, int32_t tries,
+                  int64_t extent_bytes)
 {
     struct drawing drawing = {seed * 77 + 1};
-    int64_t extent = plan->arena_bytes * 3 / 2;
     int32_t added = 0;
     for (; tries > 0; tries--) {
         int32_t b = (int32_t)draw_below(&drawing, plan->buffers_count);
@@ -148,7 +150,7 @@ int32_t moves_add(const struct remat_task_graph *graph, struct remat_plan *plan,
             continue;
         changed = copy_of(plan);
         moves_insert(graph, &changed, buffer->begin + 1 + (int32_t)draw_below(&drawing, buffer->end - buffer->begin), b,
-                     draw_offset(graph, &drawing, extent, buffer));
+                     draw_offset(graph, &drawing, extent_bytes, buffer));
         if (remat_plan_verify(graph, &changed, &err) == REMAT_OK) {
             struct remat_plan old = *plan;
             *plan = changed;

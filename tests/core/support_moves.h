@@ -8,8 +8,9 @@
  * times follow; whether the plan is right is for the verifier to say. */
 void moves_insert(const struct remat_task_graph *graph, struct remat_plan *plan, int32_t at, int32_t buffer,
                   int64_t offset);
-/* Tries random moves, half of them by less than the buffer's size, in an arena up to a half larger, and keeps what
+/* Tries random moves, half of them by less than the buffer's size, in an arena of up to `extent_bytes`, and keeps what
  * the verifier accepts: the number of them. Of a plan that verifies. */
-int32_t moves_add(const struct remat_task_graph *graph, struct remat_plan *plan, uint64_t seed, int32_t tries);
+int32_t moves_add(const struct remat_task_graph *graph, struct remat_plan *plan, uint64_t seed, int32_t tries,
+                  int64_t extent_bytes);
 
 #endif

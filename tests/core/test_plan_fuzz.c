@@ -130,7 +130,7 @@ static void accepted_plans_replay(void **state)
         else
             plan_fixture_copies(seed, 3 + (int32_t)(seed % 12), 2, &graph, &valid);
         if (seed % 3 == 0)
-            moves_add(&graph, &valid, seed, 30);
+            moves_add(&graph, &valid, seed, 30, valid.arena_bytes * 3 / 2);
         for (round = 0; round < 150; round++) {
             struct remat_plan plan = plan_copy(&valid);
             struct remat_error err = {0};

@@ -214,7 +214,7 @@ static void copies_and_moves_go_together(void **state)
         assert_int_equal(remat_plan_place(&graph, &schedule, 0, &plan, &err), REMAT_OK);
         expect_right(&graph, &plan, seed);
         moved += remat_plan_count_moves(&graph, &plan).count > 0;
-        moves_add(&graph, &plan, (uint64_t)seed, 20);
+        moves_add(&graph, &plan, (uint64_t)seed, 20, plan.arena_bytes * 3 / 2);
         expect_right(&graph, &plan, seed);
         remat_schedule_free(&schedule);
         remat_plan_free(&plan);
@@ -235,7 +235,7 @@ static void files_keep_moves(void **state)
     (void)state;
     plan_fixture(4, 12, 2, &graph, &plan);
     graph.move_bytes_per_s = 100000000;
-    assert_true(moves_add(&graph, &plan, 1, 200) > 3);
+    assert_true(moves_add(&graph, &plan, 1, 200, plan.arena_bytes * 3 / 2) > 3);
     json = remat_plan_to_json(&plan);
     assert_int_equal(remat_plan_from_json(json, "plan", &back, &err), REMAT_OK);
     assert_true(remat_plan_hash(&back) == remat_plan_hash(&plan));
@@ -269,8 +269,8 @@ static int open_fixture(void **state)
     assert_non_null(f);
     plan_fixture(2, 12, 1, &f->graph, &f->plan);
     f->graph.move_bytes_per_s = 50000000;
-    while (moves_add(&f->graph, &f->plan, 9, 1) == 0)
-        assert_true(moves_add(&f->graph, &f->plan, 10, 40) > 0);
+    while (moves_add(&f->graph, &f->plan, 9, 1, f->plan.arena_bytes * 3 / 2) == 0)
+        assert_true(moves_add(&f->graph, &f->plan, 10, 40, f->plan.arena_bytes * 3 / 2) > 0);
     while (f->plan.instructions[f->at].kind != REMAT_MOVE)
         f->at++;
     *state = f;

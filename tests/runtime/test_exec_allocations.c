@@ -290,7 +290,7 @@ static void check_model(const struct setting *setting, int32_t threads, const ch
         support_ok(remat_solve_smallest(&graph, solver, &solve, &plan, &err), &err);
         check_plan(backend, device, &graph, &plan, threads);
         plan.budget_bytes = INT64_MAX;
-        assert_true(moves_add(&graph, &plan, 3, 40) > 0);
+        assert_true(moves_add(&graph, &plan, 3, 40, plan.arena_bytes * 3 / 2) > 0);
         check_plan(backend, device, &graph, &plan, threads);
         remat_plan_free(&plan);
     }

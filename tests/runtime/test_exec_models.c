@@ -460,7 +460,7 @@ static void check_moved(const struct setting *setting)
     solve(&w, "chain", 0, &plan);
     train(&w, &keep_all, false, &expected);
     plan.budget_bytes = INT64_MAX;
-    assert_true(moves_add(&w.graph, &plan, 5, 200) > 5);
+    assert_true(moves_add(&w.graph, &plan, 5, 400, plan.arena_bytes) > 5);
     train(&w, &plan, true, &found);
     expect_same(&expected, &found, &plan);
     train_unobserved(&w, &plan, &expected);

@@ -199,7 +199,7 @@ static void test_moving_changes_no_bit(void **state)
     struct remat_exec_measure measure;
     uint64_t expected = train(f, &f->keep_all, &plain, &measure);
     f->graph.move_bytes_per_s = 1000000000;
-    assert_true(moves_add(&f->graph, &f->recompute, 1, 300) > 20);
+    assert_true(moves_add(&f->graph, &f->recompute, 1, 300, f->recompute.arena_bytes * 3 / 2) > 20);
     assert_true(train(f, &f->recompute, &plain, &measure) == expected);
     assert_true(train(f, &f->recompute, &timed, &measure) == expected);
     assert_true(train(f, &f->recompute, &both, &measure) == expected);
