@@ -7,8 +7,7 @@
 #include <string.h>
 
 static const double FORESIGHT_SHARE = 0.1; /* of a limit of time */
-static const double AGAIN_WITHIN = 0.9, VARY_HOT = 0.1;
-enum { VARY_WALKS = 4 };
+static const double AGAIN_WITHIN = 0.9;
 
 /* Keep-all if it fits, else the chain method's answer. */
 static enum remat_status offer_chain(struct remat_search *search, const struct remat_solve_options *options,
@@ -155,26 +154,6 @@ static enum remat_status improve(struct remat_search *search, const struct remat
                         : walk_and_prove(search, threads, &walks, &bound, best, err);
 }
 
-/* Another plan than the last answer, which had no placement, but about as good: the hotter the farther from it. */
-static enum remat_status vary(struct remat_search *search, const struct remat_solve_options *options,
-                              struct remat_incumbent *best, struct remat_error *err)
-{
-    struct remat_bound bound;
-    double hot = VARY_HOT;
-    int32_t k;
-    REMAT_TRY(remat_closure_bounds(search->closure, &options->budget_bytes, 1, &bound, err));
-    for (k = 0; k < VARY_WALKS && (!best->found || remat_search_is_last(search, best)); k++, hot *= 2) {
-        struct remat_best found = {0};
-        enum remat_status status = remat_search_walk_off(search, options, hot, bound.price, &found, err);
-        remat_incumbent_free(best);
-        if (status == REMAT_OK)
-            status = remat_search_offer(search, options->budget_bytes, &found, best, err);
-        remat_best_free(&found);
-        REMAT_TRY(status);
-    }
-    return REMAT_OK;
-}
-
 /* Halves what lies between the least conceivable peak and the least known as long as the exact method knows. */
 static enum remat_status lower_exactly(struct remat_search *search, bool *settled, struct remat_error *err)
 {
@@ -232,32 +211,6 @@ static enum remat_status start(struct remat_search *search, const struct remat_s
     return offer_starts(search, options, best, err);
 }
 
-/* After an answer that could not be placed: first what is known besides, then others; never worse than the chain
- * method's answer for what is asked. */
-static enum remat_status find_another(struct remat_search *search, const struct remat_solve_options *options,
-                                      struct remat_incumbent *best, struct remat_error *err)
-{
-    struct remat_incumbent other = {0};
-    enum remat_status status;
-    if (options->attempt == 1) {
-        remat_search_forget_last(search);
-        REMAT_TRY(offer_starts(search, options, best, err));
-        if (best->found && !remat_search_is_last(search, best))
-            return REMAT_OK;
-        remat_incumbent_free(best);
-    } else if (options->budget_bytes < search->last_budget) {
-        REMAT_TRY(offer_chain(search, options, best, err));
-    }
-    status = vary(search, options, &other, err);
-    if (other.found && (!best->found || other.cost_ns < best->cost_ns)) {
-        struct remat_incumbent swap = *best;
-        *best = other;
-        other = swap;
-    }
-    remat_incumbent_free(&other);
-    return status;
-}
-
 static enum remat_status find(struct remat_search *search, const struct remat_solve_options *options,
                               struct remat_incumbent *best, struct remat_error *err)
 {
@@ -278,13 +231,9 @@ enum remat_status remat_search_solve(struct remat_solving *solving, const struct
     memset(out, 0, sizeof *out);
     asked.budget_bytes = options->budget_bytes > 0 ? options->budget_bytes : 1;
     REMAT_TRY(remat_search_of(solving, options, &search, err));
-    if (options->attempt > 0 && search->last.schedule.count > 0)
-        REMAT_TRY_GOTO(find_another(search, &asked, &best, err), done);
-    if (!best.found)
-        REMAT_TRY_GOTO(find(search, &asked, &best, err), done);
+    REMAT_TRY_GOTO(find(search, &asked, &best, err), done);
     if (best.found) {
-        status = options->attempt > 0 ? remat_search_remember(search, &best, err)
-                                      : remat_search_answer(search, &best, asked.budget_bytes, err);
+        status = remat_search_answer(search, &best, asked.budget_bytes, err);
     } else {
         status = remat_search_smallest(solving, &asked, &smallest, err);
         if (status == REMAT_OK)

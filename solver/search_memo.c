@@ -98,22 +98,6 @@ enum remat_status remat_search_answer(struct remat_search *search, const struct 
     return remat_search_remember(search, found, err);
 }
 
-bool remat_search_is_last(const struct remat_search *search, const struct remat_incumbent *found)
-{
-    return found->cost_ns == search->last.cost_ns && found->peak_bytes == search->last.peak_bytes;
-}
-
-void remat_search_forget_last(struct remat_search *search)
-{
-    int32_t k, kept = 0;
-    for (k = 0; k < search->known_count; k++)
-        if (search->known[k].cost_ns == search->last.cost_ns && search->known[k].peak_bytes == search->last.peak_bytes)
-            remat_schedule_free(&search->known[k].schedule);
-        else
-            search->known[kept++] = search->known[k];
-    search->known_count = kept;
-}
-
 enum remat_status remat_search_offer_known(const struct remat_search *search, int64_t budget_bytes,
                                            struct remat_incumbent *best, struct remat_error *err)
 {

@@ -56,9 +56,6 @@ REMAT_MUST_CHECK enum remat_status remat_search_remember(struct remat_search *se
 /* Makes it the last answer, too. */
 REMAT_MUST_CHECK enum remat_status remat_search_answer(struct remat_search *search, const struct remat_incumbent *found,
                                                        int64_t budget_bytes, struct remat_error *err);
-bool remat_search_is_last(const struct remat_search *search, const struct remat_incumbent *found);
-/* Remembers the last answer no longer: it could not be placed. */
-void remat_search_forget_last(struct remat_search *search);
 /* Offers what is known and fits. */
 REMAT_MUST_CHECK enum remat_status remat_search_offer_known(const struct remat_search *search, int64_t budget_bytes,
                                                             struct remat_incumbent *best, struct remat_error *err);

@@ -134,27 +134,6 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
     return REMAT_OK;
 }
 
-enum remat_status remat_search_walk_off(struct remat_search *search, const struct remat_solve_options *options,
-                                        double hot, double price, struct remat_best *best, struct remat_error *err)
-{
-    double seconds = options->time_limit_seconds, now = remat_clock_seconds();
-    struct remat_walker *walker = &search->walkers[0];
-    struct remat_progress progress = {.best_ns = INT64_MAX}; /* never enough */
-    struct remat_anneal anneal = {.mover = &walker->mover,
-                                  .budget_bytes = (double)options->budget_bytes,
-                                  .hot = hot,
-                                  .cold = COLD,
-                                  .work = (int64_t)(AGAIN_SHARE * (double)work_of(search, SEARCH_WORK)),
-                                  .deadline = seconds > 0 ? now + (1 - AGAIN_SHARE) * seconds : 0,
-                                  .progress = &progress,
-                                  .stop = options->stop,
-                                  .price = price,
-                                  .best = best};
-    REMAT_TRY(remat_walker_load(walker, search->graph, &search->last.schedule, err));
-    REMAT_TRY(remat_anneal(&anneal, err));
-    return best->found ? polish_best(walker, options, seconds > 0 ? now + seconds : 0, best, err) : REMAT_OK;
-}
-
 /* A walk from the smallest known plan to one of at most `target` bytes, which takes its place. */
 static enum remat_status lower_to(struct remat_search *search, double target, int64_t work, double seconds,
                                   const volatile sig_atomic_t *stop, bool *lowered, struct remat_error *err)

@@ -32,11 +32,6 @@ struct remat_walks {
 REMAT_MUST_CHECK enum remat_status remat_search_walk(const struct remat_search *search, struct remat_walker *walker,
                                                      const struct remat_walks *walks, struct remat_best *best,
                                                      struct remat_error *err);
-/* A short walk from the last answer. */
-REMAT_MUST_CHECK enum remat_status remat_search_walk_off(struct remat_search *search,
-                                                         const struct remat_solve_options *options, double hot,
-                                                         double price, struct remat_best *best,
-                                                         struct remat_error *err);
 /* Lowers the peak of the smallest known plan as far as walks go. */
 REMAT_MUST_CHECK enum remat_status
 remat_search_lower(struct remat_search *search, const struct remat_solve_options *options, struct remat_error *err);

@@ -23,22 +23,14 @@ const struct remat_solver remat_solvers[] = {
     {NULL, NULL, false, NULL, NULL}};
 
 static const double FALL_BACK_SHARE = 0.1;
-enum {
-    PLACE_ATTEMPTS = 16,
-    OTHER_SCHEDULES = 8, /* of them before less and less memory is asked for */
-};
+enum { OFFLOAD_ATTEMPTS = 16 };
 /* A gap of more than 1 / WIDE_GAP is worth some linear programs; where there is a limit of time, any gap that is asked
  * to be closed is worth a share of it. */
 enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that many may cost */
-/* Parts of a limit of time: for the first schedule; for others if that cannot be placed, and for each of them; for the
- * bound, which gets what is left, at least. */
-static const double FIRST_SHARE = 0.6, OTHERS_SHARE = 0.15, ATTEMPT_SHARE = 0.02, LEAST_BOUND_SHARE = 0.1;
-/* Where threads raise the bound meanwhile: for the first schedule, and for it and others. */
-static const double TEAM_SHARE = 0.65, TEAM_OTHERS_SHARE = 0.95;
+/* Parts of a limit of time: for the schedule; where threads raise the bound meanwhile; where offloading is tried, too;
+ * for the bound, which gets what is left, at least. */
+static const double SCHEDULE_SHARE = 0.85, TEAM_SHARE = 0.92, OFFLOAD_SHARE = 0.6, LEAST_BOUND_SHARE = 0.1;
 static const double HASTY_GAP = 1;
-static const double LITTLE = 0.01; /* of the budget */
-/* So much slower than the schedule that could not be placed. */
-static const double WELL_PLACED = 0.003, FAIRLY_PLACED = 0.01;
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -69,15 +61,17 @@ bool remat_solve_is_hasty(const struct remat_solve_options *options)
     return options->gap >= HASTY_GAP;
 }
 
-/* Whether threads of the method raise the bound while it looks for the first schedule. */
+/* Whether threads of the method raise the bound while it looks for a schedule. */
 static bool proves_meanwhile(const struct remat_solver *solver, const struct remat_solve_options *options)
 {
     return solver->anytime && remat_solve_threads(options) > 1;
 }
 
-static double first_share(const struct remat_solver *solver, const struct remat_solve_options *options)
+static double schedule_share(const struct remat_solver *solver, const struct remat_solve_options *options)
 {
-    return proves_meanwhile(solver, options) ? TEAM_SHARE : FIRST_SHARE;
+    if (options->host_budget_bytes > 0)
+        return OFFLOAD_SHARE;
+    return proves_meanwhile(solver, options) ? TEAM_SHARE : SCHEDULE_SHARE;
 }
 
 enum remat_status remat_solving_closure(struct remat_solving *solving, struct remat_closure **out,
@@ -138,7 +132,7 @@ void remat_solving_end(struct remat_solving *solving)
     *solving = (struct remat_solving){.graph = solving->graph};
 }
 
-/* The last resort when placement wastes what the budget cannot spare: the smallest plan, or the reason why not. */
+/* The last resort where a method finds nothing: the smallest plan, or the reason why not. */
 static enum remat_status fall_back(struct remat_solving *solving, const struct remat_solver *solver,
                                    const struct remat_solve_options *options, int64_t started_ns,
                                    struct remat_plan *out, struct remat_error *err)
@@ -150,157 +144,73 @@ static enum remat_status fall_back(struct remat_solving *solving, const struct r
     return remat_fail_infeasible(graph, solver->name, options->budget_bytes, out->arena_bytes, peak_task(out), err);
 }
 
-/* What to ask for after a placement above a budget by some excess. Recomputing, the next schedule of lower peak may
- * well fit: each attempt asks for more of the excess, the last one for all. Copies fill whatever room there is at any
- * time, so that the next schedule would be as hard to place: each attempt asks for all. */
-static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_bytes, int64_t asked_bytes,
-                       int32_t parts)
-{
-    if (placed_bytes <= asked_bytes)
-        return budget_bytes;
-    return live_bytes - 1 - (placed_bytes - asked_bytes) / PLACE_ATTEMPTS * parts;
-}
-
-/* The attempts at a plan for one budget. */
-struct placing {
-    const struct remat_solver *solver;
-    const struct remat_solve_options *options;
-    struct remat_solve_options inner; /* of the next attempt */
-    bool offload, others; /* others: schedules as good as the first are asked for, not yet for less memory */
-    int64_t started_ns;
-    int64_t first_ns; /* time of the first schedule, placed or not */
-    int64_t lacking;  /* beyond the live peak: bytes that a schedule would have needed to be placed, at least */
-};
-
-static bool is_placed_within(const struct remat_plan *out, int64_t first_ns, double more)
-{
-    return out->instructions_count > 0 && (double)out->predicted_step_ns <= (1 + more) * (double)first_ns;
-}
-
-/* Whether there is no time for others. As long as all that could be placed is much slower, bounds have to wait. */
-static bool is_late(const struct placing *p, const struct remat_plan *out)
-{
-    double seconds = 1e-9 * (double)(remat_clock_ns() - p->started_ns);
-    double share = proves_meanwhile(p->solver, p->options) ? TEAM_OTHERS_SHARE : 1 - LEAST_BOUND_SHARE;
-    if (is_placed_within(out, p->first_ns, FAIRLY_PLACED))
-        share = first_share(p->solver, p->options) + OTHERS_SHARE;
-    return p->options->time_limit_seconds > 0 && seconds > share * p->options->time_limit_seconds;
-}
-
-/* Where a placement lacked little, every second one of the others is asked to leave room for that, and more each time;
- * else that would cost more than what others for all of the budget do. */
-static int64_t budget_of_other(const struct placing *p)
-{
-    int64_t budget = p->options->budget_bytes;
-    int32_t turn = p->inner.attempt - 2;
-    bool is_little = (double)p->lacking <= LITTLE * (double)budget;
-    return is_little && turn >= 0 && turn % 2 == 0 ? budget - p->lacking - p->lacking / 4 * turn : budget;
-}
-
-/* Asks for a schedule that may be easier to place: an anytime method first for others, then for less and less memory.
- * `sizes`: of the last attempt. */
-static void ask_again(struct placing *p, const struct remat_plan *sizes)
-{
-    const struct remat_solve_options *options = p->options;
-    struct remat_solve_options *inner = &p->inner;
-    int32_t parts = p->offload ? PLACE_ATTEMPTS : inner->attempt + 1;
-    inner->attempt++;
-    inner->threads = 1;
-    inner->time_limit_seconds = ATTEMPT_SHARE * options->time_limit_seconds;
-    if (p->others) {
-        inner->budget_bytes = budget_of_other(p);
-        return;
-    }
-    inner->budget_bytes =
-        tighten(inner->budget_bytes, sizes->live_peak_bytes, sizes->arena_bytes, options->budget_bytes, parts);
-    inner->host_budget_bytes = tighten(inner->host_budget_bytes, sizes->host_live_peak_bytes, sizes->host_bytes,
-                                       options->host_budget_bytes, parts);
-}
-
-/* Keeps the faster plan of two, the older one if they are equal; empty ones are slower than any. */
-static void keep_faster(struct remat_plan *best, struct remat_plan *other)
-{
-    struct remat_plan slower = *other;
-    if (best->instructions_count == 0 || other->predicted_step_ns < best->predicted_step_ns) {
-        slower = *best;
-        *best = *other;
-    }
-    remat_plan_free(&slower);
-    memset(other, 0, sizeof *other);
-}
-
-static enum remat_status attempt(struct remat_solving *solving, const struct placing *p, struct remat_plan *out,
-                                 struct remat_error *err)
-{
-    struct remat_schedule schedule = {0};
-    enum remat_status status = p->offload ? remat_offload_solve(solving, p->solver, &p->inner, &schedule, err)
-                                          : p->solver->solve(solving, &p->inner, &schedule, err);
-    if (status == REMAT_OK)
-        status = place(solving->graph, p->solver, &schedule, out, err);
-    remat_schedule_free(&schedule);
-    if (status != REMAT_OK)
-        remat_plan_free(out);
-    return status;
-}
-
-/* Takes over an attempt's plan if it fits and is the fastest so far, and says what to ask for next. */
-static void take(struct placing *p, struct remat_plan *placed, struct remat_plan *out)
-{
-    const struct remat_plan sizes = *placed; /* only these, whatever becomes of it */
-    const int32_t most_others = remat_solve_is_hasty(p->options) ? 1 : OTHER_SCHEDULES;
-    int64_t lacking = sizes.arena_bytes - sizes.live_peak_bytes;
-    if (p->inner.attempt == 0)
-        p->first_ns = sizes.predicted_step_ns;
-    if (sizes.arena_bytes > p->options->budget_bytes && lacking < p->lacking)
-        p->lacking = lacking;
-    if (sizes.arena_bytes <= p->options->budget_bytes && sizes.host_bytes <= p->options->host_budget_bytes)
-        keep_faster(out, placed);
-    remat_plan_free(placed);
-    p->others = p->others && p->inner.attempt < most_others && !is_late(p, out);
-    ask_again(p, &sizes);
-}
-
-/* *out stays empty if no schedule, or no placement, fits. */
-static enum remat_status try_placing(struct remat_solving *solving, const struct remat_solver *solver,
-                                     const struct remat_solve_options *options, bool offload, int64_t started_ns,
-                                     struct remat_plan *out, struct remat_error *err)
-{
-    struct placing p = {.solver = solver,
-                        .options = options,
-                        .inner = *options,
-                        .offload = offload,
-                        .others = solver->anytime && !offload,
-                        .started_ns = started_ns,
-                        .lacking = INT64_MAX};
-    double well = options->gap > WELL_PLACED ? options->gap : WELL_PLACED;
-    p.inner.time_limit_seconds *= first_share(solver, options);
-    while (p.inner.attempt < PLACE_ATTEMPTS && p.inner.budget_bytes > 0) {
-        struct remat_plan placed = {0};
-        enum remat_status status = attempt(solving, &p, &placed, err);
-        if (status == REMAT_INFEASIBLE)
-            break;
-        REMAT_TRY(status);
-        take(&p, &placed, out);
-        if (out->instructions_count > 0 && (!p.others || is_placed_within(out, p.first_ns, well)))
-            break;
-    }
-    if (out->instructions_count == 0)
-        return REMAT_OK;
-    return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err);
-}
-
 static enum remat_status recompute(struct remat_solving *solving, const struct remat_solver *solver,
                                    const struct remat_solve_options *options, struct remat_plan *out,
                                    struct remat_error *err)
 {
     struct remat_solve_options inner = *options;
+    struct remat_schedule schedule = {0};
     int64_t started = remat_clock_ns();
-    REMAT_TRY(try_placing(solving, solver, options, false, started, out, err));
-    if (out->instructions_count > 0)
-        return REMAT_OK;
-    inner.time_limit_seconds *= FALL_BACK_SHARE;
+    enum remat_status status;
+    inner.time_limit_seconds *= schedule_share(solver, options);
+    status = solver->solve(solving, &inner, &schedule, err);
+    if (status == REMAT_OK)
+        status = place(solving->graph, solver, &schedule, out, err);
+    remat_schedule_free(&schedule);
+    if (status == REMAT_OK)
+        return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started, out, err);
+    if (status != REMAT_INFEASIBLE)
+        return status;
+    inner.time_limit_seconds = FALL_BACK_SHARE * options->time_limit_seconds;
     inner.threads = 1;
     return fall_back(solving, solver, &inner, started, out, err);
+}
+
+/* What to ask for after a placement above a budget. Copies fill whatever room there is at any time, so that the next
+ * schedule of lower peak would be as hard to place: all of the excess. */
+static int64_t tighten(int64_t budget_bytes, int64_t live_bytes, int64_t placed_bytes, int64_t asked_bytes)
+{
+    if (placed_bytes <= asked_bytes)
+        return budget_bytes;
+    return live_bytes - 1 - (placed_bytes - asked_bytes);
+}
+
+/* A schedule with copies, placed; *fits tells whether within both budgets. If not, *inner asks for less. */
+static enum remat_status try_offloading(struct remat_solving *solving, const struct remat_solver *solver,
+                                        const struct remat_solve_options *options, struct remat_solve_options *inner,
+                                        struct remat_plan *out, bool *fits, struct remat_error *err)
+{
+    struct remat_schedule schedule = {0};
+    enum remat_status status = remat_offload_solve(solving, solver, inner, &schedule, err);
+    if (status == REMAT_OK)
+        status = place(solving->graph, solver, &schedule, out, err);
+    remat_schedule_free(&schedule);
+    REMAT_TRY(status);
+    *fits = out->arena_bytes <= options->budget_bytes && out->host_bytes <= options->host_budget_bytes;
+    inner->budget_bytes = tighten(inner->budget_bytes, out->live_peak_bytes, out->arena_bytes, options->budget_bytes);
+    inner->host_budget_bytes =
+        tighten(inner->host_budget_bytes, out->host_live_peak_bytes, out->host_bytes, options->host_budget_bytes);
+    return REMAT_OK;
+}
+
+/* *out stays empty if no schedule, or no placement, fits. */
+static enum remat_status offload(struct remat_solving *solving, const struct remat_solver *solver,
+                                 const struct remat_solve_options *options, int64_t started_ns, struct remat_plan *out,
+                                 struct remat_error *err)
+{
+    struct remat_solve_options inner = *options;
+    bool fits = false;
+    int32_t attempt;
+    for (attempt = 0; attempt < OFFLOAD_ATTEMPTS && inner.budget_bytes > 0 && !fits; attempt++) {
+        enum remat_status status = try_offloading(solving, solver, options, &inner, out, &fits, err);
+        if (status != REMAT_OK || !fits)
+            remat_plan_free(out);
+        if (status == REMAT_INFEASIBLE)
+            return REMAT_OK;
+        REMAT_TRY(status);
+    }
+    return fits ? accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started_ns, out, err)
+                : REMAT_OK;
 }
 
 /* The faster of recomputing alone and recomputing with offloading. */
@@ -316,7 +226,7 @@ static enum remat_status find_plan(struct remat_solving *solving, const struct r
     if (options->host_budget_bytes == 0 || (status != REMAT_OK && !infeasible) ||
         (!infeasible && out->predicted_step_ns == out->keep_all_step_ns))
         return status;
-    tried = try_placing(solving, solver, options, true, started, &offloaded, infeasible ? &ignored : err);
+    tried = offload(solving, solver, options, started, &offloaded, infeasible ? &ignored : err);
     if (tried == REMAT_OK && offloaded.instructions_count > 0 &&
         (infeasible || offloaded.predicted_step_ns < out->predicted_step_ns)) {
         remat_plan_free(out);
@@ -349,7 +259,7 @@ static bool is_wide(const struct remat_solve_options *options, const struct rema
 static double seconds_for_bound(double limit_seconds, const struct remat_plan *plan)
 {
     double left = limit_seconds - 1e-9 * (double)plan->solve_ns, least = LEAST_BOUND_SHARE * limit_seconds;
-    double most = (1 - FIRST_SHARE) * limit_seconds;
+    double most = (1 - SCHEDULE_SHARE) * limit_seconds;
     return left > most ? most : left < least ? least : left;
 }
 

@@ -25,7 +25,6 @@ struct remat_solve_options {
     int64_t host_budget_bytes; /* host memory that offloaded values may take (offload.h); 0 = nothing is offloaded */
     double time_limit_seconds; /* 0 = the method's own work limit only */
     double gap;                /* good enough: so much above the proven bound, relative to it */
-    int32_t attempt;           /* answers given that could not be placed well: an anytime method gives another one */
     bool without_bound;        /* saves what proving takes: plans have lower_bound_ns 0 */
     uint64_t seed;
     int32_t threads;                   /* 0 = all processors; several are of use only with a limit of time */
@@ -60,8 +59,8 @@ bool remat_solve_is_hasty(const struct remat_solve_options *options);
 REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const struct remat_solver **out,
                                                      struct remat_error *err);
 
-/* Solves, places and verifies: if the placement exceeds a budget, asks for other schedules, then for less. With host
- * memory the answer is the faster of recomputing alone and recomputing with offloading; REMAT_UNAVAILABLE if the graph
+/* Solves, places and verifies; what recomputes is always placed in its live peak (plan.h), what offloads is asked for
+ * again, for less memory, where its placement exceeds a budget. With host memory the answer is the faster of recomputing alone and recomputing with offloading; REMAT_UNAVAILABLE if the graph
  * has no rates of copies. REMAT_INFEASIBLE tells the smallest feasible budget without offloading and the task that sets
  * it. The caller frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,

@@ -272,55 +272,6 @@ static void test_alternate_of_a_written_cell(void **state)
     check_against_optimum(15013, &budgets);
 }
 
-/* The time of a method's schedule; -1 if it says infeasible. */
-static int64_t answer_ns(struct remat_solving *solving, const char *name, const struct remat_solve_options *options)
-{
-    struct remat_schedule schedule;
-    struct remat_liveness live = {0};
-    struct remat_error err = {0};
-    enum remat_status status = solver(name)->solve(solving, options, &schedule, &err);
-    int64_t cost_ns;
-    assert_true(status == REMAT_OK || status == REMAT_INFEASIBLE);
-    if (status == REMAT_OK)
-        CHECK_OK(remat_liveness(solving->graph, &schedule, &live, &err), err);
-    cost_ns = status == REMAT_OK ? live.cost_ns : -1;
-    remat_liveness_free(&live);
-    remat_schedule_free(&schedule);
-    return cost_ns;
-}
-
-/* What cannot be placed is asked for again, in the end for less memory and with little time: never slower than the
- * chain's answer to that. */
-static void test_attempts_beside_chain(void **state)
-{
-    int32_t compared = 0;
-    uint64_t seed;
-    (void)state;
-    for (seed = 0; seed < 4; seed++) {
-        struct remat_task_graph graph;
-        struct remat_solve_options options = {.time_limit_seconds = 0.01};
-        struct remat_solving search = {.graph = &graph}, chain = {.graph = &graph};
-        int64_t peak;
-        chain_graph(&graph, 24, 64, seed);
-        peak = keep_all_peak(&graph);
-        for (options.attempt = 0; options.attempt < 6; options.attempt++) {
-            int64_t chain_ns, search_ns;
-            options.budget_bytes = peak * (options.attempt < 3 ? 60 : 66 - 3 * options.attempt) / 100;
-            chain_ns = answer_ns(&chain, "chain", &options);
-            search_ns = answer_ns(&search, "search", &options);
-            if (chain_ns < 0 || options.attempt == 1 || options.attempt == 2)
-                continue;
-            assert_true(search_ns >= 0 && search_ns <= chain_ns);
-            compared++;
-        }
-        remat_solving_end(&search);
-        remat_solving_end(&chain);
-        remat_task_graph_free(&graph);
-    }
-    print_message("%d answers\n", compared);
-    assert_true(compared > 10);
-}
-
 /* More memory never costs time where one run gives the whole curve; the same again gives the same. */
 static void test_curve(void **state)
 {
@@ -455,7 +406,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_unit_chains),
         cmocka_unit_test(test_against_optimum),
         cmocka_unit_test(test_alternate_of_a_written_cell),
-        cmocka_unit_test(test_attempts_beside_chain),
         cmocka_unit_test(test_curve),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_threads),
