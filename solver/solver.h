@@ -60,9 +60,10 @@ REMAT_MUST_CHECK enum remat_status remat_solver_find(const char *name, const str
                                                      struct remat_error *err);
 
 /* Solves, places and verifies; what recomputes is always placed in its live peak (plan.h), what offloads is asked for
- * again, for less memory, where its placement exceeds a budget. With host memory the answer is the faster of recomputing alone and recomputing with offloading; REMAT_UNAVAILABLE if the graph
- * has no rates of copies. REMAT_INFEASIBLE tells the smallest feasible budget without offloading and the task that sets
- * it. The caller frees *out in any case. */
+ * again, for less memory, where its placement exceeds a budget. With host memory the answer is the faster of
+ * recomputing alone and recomputing with offloading; REMAT_UNAVAILABLE if the graph has no rates of copies.
+ * REMAT_INFEASIBLE tells the smallest feasible budget without offloading and the task that sets it. The caller frees
+ * *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_solve(const struct remat_task_graph *graph, const struct remat_solver *solver,
                                                const struct remat_solve_options *options, struct remat_plan *out,
                                                struct remat_error *err);
