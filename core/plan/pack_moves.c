@@ -1,5 +1,6 @@
-/* Each try draws a packing below the target that leaves a few items out (pack_levels.h); a pass over the instructions
- * (pack_sweep.h) gives the others their places as long as nothing came in their way, and moves items where it must. */
+/* Each try has wishes where items would stand: those of a packing below the target that leaves a few items out
+ * (pack_levels.h), or what was learned from the best try so far. Passes over the instructions (pack_sweep.h) fulfil
+ * them as long as nothing came into the way, and move items where they must. */
 #include "core/plan/pack_moves.h"
 
 #include "core/base/memory.h"
@@ -8,6 +9,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Of so many tries in a row the first ones draw new wishes, the others learn. */
+enum { TURN = 4, TURN_ANEW = 2 };
 
 struct packer {
     struct remat_pack_item *items; /* those with bytes */
@@ -138,16 +142,43 @@ static void keep(struct packer *packer, struct remat_pack_segments *found, bool 
     remat_pack_segments_free(found);
 }
 
-static enum remat_status try_once(struct packer *packer, uint64_t seed)
+/* The offset at which an item stood longest, of the chain of segments that begins with `id`. */
+static int64_t usual_offset(const struct remat_pack_segments *segments, int32_t id)
+{
+    int64_t longest = -1, offset = -1;
+    for (; id >= 0; id = segments->list[id].after) {
+        const struct remat_pack_segment *segment = &segments->list[id];
+        if (segment->to - segment->from <= longest)
+            continue;
+        longest = segment->to - segment->from;
+        offset = segment->offset;
+    }
+    return offset;
+}
+
+/* Either a packing that leaves few items out, or where items stood longest when the fewest bytes were moved. */
+static enum remat_status make_wishes(struct packer *packer, bool anew)
+{
+    const struct remat_pack_segments *best = &packer->best;
+    int32_t i;
+    if (anew)
+        REMAT_TRY(remat_pack_levels_most(packer->levels, packer->task.target, packer->err));
+    for (i = 0; anew && i < packer->count; i++)
+        packer->wishes[i] = packer->items[i].offset;
+    for (i = 0; !anew && i < best->count; i++)
+        if (best->list[i].item >= 0 && best->list[i].before < 0)
+            packer->wishes[best->list[i].item] = usual_offset(best, i);
+    return REMAT_OK;
+}
+
+static enum remat_status try_once(struct packer *packer, int32_t try)
 {
     struct remat_pack_segments found = {0};
     enum remat_status status;
-    int32_t i;
     bool placed = false;
-    REMAT_TRY(remat_pack_levels_most(packer->levels, packer->task.target, packer->err));
-    for (i = 0; i < packer->count; i++)
-        packer->wishes[i] = packer->items[i].offset;
-    packer->task.seed = seed;
+    REMAT_TRY(make_wishes(packer, try % TURN < TURN_ANEW || packer->best_bytes == INT64_MAX));
+    packer->task.seed = (uint64_t)try;
+    packer->task.limit_bytes = packer->best_bytes;
     status = remat_pack_sweep(&packer->task, &found, &placed, packer->err);
     if (status == REMAT_OK && placed)
         status = remat_pack_segments_join(&found, packer->task.base, packer->task.target, packer->err);
@@ -203,7 +234,7 @@ static enum remat_status pack(struct packer *packer, struct remat_pack_item *ite
     else
         REMAT_TRY(prepare(packer));
     for (k = 0; k < tries && packer->best_bytes > 0; k++)
-        REMAT_TRY(try_once(packer, (uint64_t)k));
+        REMAT_TRY(try_once(packer, k));
     return REMAT_OK;
 }
 

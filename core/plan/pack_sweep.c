@@ -504,9 +504,9 @@ static enum remat_status begin_items(struct sweep *sweep, bool *placed)
 
 /* --- several passes at once -------------------------------------------------------------------------------------- */
 
-static double score(const struct sweep *sweep)
+static double score(const struct sweep *sweep, double moved)
 {
-    double bytes = (double)remat_pack_segments_moved(&sweep->at->segments);
+    double bytes = moved;
     int32_t i;
     for (i = 0; i < sweep->at->live_count; i++) {
         const struct stand *stand = &sweep->at->live[i];
@@ -588,13 +588,15 @@ static enum remat_status advance(struct sweep *sweep, struct state *states, int3
     for (i = 0; i < *count; i++)
         for (k = 0; k < VARIANTS; k++) {
             bool placed = true;
+            int64_t moved;
             REMAT_TRY(copy_state(sweep, &states[i], &states[2 * BEAM]));
             sweep->at = &states[2 * BEAM];
             sweep->share = LEAST_SHARE + draw(sweep);
             REMAT_TRY(run_until(sweep, end, &placed));
             sweep->share = USUAL_SHARE;
-            sweep->at->score = score(sweep);
-            if (placed)
+            moved = remat_pack_segments_moved(&sweep->at->segments);
+            sweep->at->score = score(sweep, (double)moved);
+            if (placed && moved < sweep->task->limit_bytes)
                 keep_state(states, &kept);
         }
     for (i = 0; i < kept; i++) {

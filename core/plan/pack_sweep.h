@@ -8,16 +8,17 @@
 
 struct remat_pack_sweep {
     const struct remat_pack_item *items; /* bytes > 0 */
-    const int64_t *wishes;               /* where each would stand, -1 = anywhere; no two that meet share bytes */
+    const int64_t *wishes;               /* where each would stand, -1 = anywhere */
     const int32_t *by_begin;             /* items, those that begin first, first */
     int32_t count;
     int64_t base, target;
     const struct remat_pack_pin *pins; /* by begin */
     int32_t pins_count;
     uint64_t seed;
+    int64_t limit_bytes; /* whatever moves as much is given up */
 };
 
-/* *placed: see remat_pack_with_moves(). The caller frees *out in any case. */
+/* *placed: see remat_pack_with_moves(); false, too, if the limit was reached. The caller frees *out in any case. */
 REMAT_MUST_CHECK enum remat_status remat_pack_sweep(const struct remat_pack_sweep *task,
                                                     struct remat_pack_segments *out, bool *placed,
                                                     struct remat_error *err);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Tries with moves: one more for so much effort. They take longer than others. */
-enum { MOVES_SHARE = 50 };
+enum { MOVES_SHARE = 33 };
 
 /* What placing needs besides the plan that it makes. */
 struct placing {
