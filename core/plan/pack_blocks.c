@@ -278,9 +278,13 @@ enum remat_status remat_pack_blocks(const struct remat_pack_task *task, bool *pl
     struct search search = {.task = task, .blocks = task->blocks, .least_bytes = INT64_MAX};
     int64_t pairs = count_pairs(task);
     enum remat_status status;
+    int32_t i;
     *placed = false;
-    if (pairs > MAX_PAIRS)
+    if (pairs > MAX_PAIRS) {
+        for (i = 0; i < task->count; i++)
+            task->blocks[i].offset = -1;
         return REMAT_OK;
+    }
     status = make_room(&search, pairs, err);
     if (status == REMAT_OK)
         status = begin(&search, err);

@@ -23,6 +23,7 @@ struct packer {
     int32_t *by_begin;
     struct remat_pack_levels *levels;
     struct remat_pack_segments best;
+    int64_t work;       /* of all tries */
     int64_t best_bytes; /* moved; INT64_MAX: none was found */
     struct remat_error *err;
 };
@@ -125,6 +126,7 @@ static enum remat_status prepare(struct packer *packer)
     packer->task.wishes = packer->wishes;
     packer->task.by_begin = packer->by_begin;
     packer->task.count = packer->count;
+    packer->task.work = &packer->work;
     packer->task.pins = packer->pins;
     return remat_pack_levels_make(packer->items, packer->count, packer->task.base, packer->sums, packer->length,
                                   &packer->levels, packer->err);
@@ -233,7 +235,7 @@ static enum remat_status pack(struct packer *packer, struct remat_pack_item *ite
         packer->best_bytes = 0;
     else
         REMAT_TRY(prepare(packer));
-    for (k = 0; k < tries && packer->best_bytes > 0; k++)
+    for (k = 0; k < tries && packer->best_bytes > 0 && (k == 0 || packer->work <= REMAT_PACK_MOST_WORK); k++)
         REMAT_TRY(try_once(packer, k));
     return REMAT_OK;
 }

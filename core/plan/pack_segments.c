@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { TICK_BITS = 20 };
+/* Joining ends after so many segments looked at: only large sets of items come to that. */
+enum { MOST_WORK = 30000000 };
 static const int64_t LAST_TICK = ((int64_t)1 << TICK_BITS) - 1;
 
 int64_t remat_tick_of_instruction(int32_t instruction)
@@ -115,16 +117,18 @@ enum remat_status remat_pack_segments_join(struct remat_pack_segments *segments,
                                            struct remat_error *err)
 {
     struct span *spans;
+    int64_t work = 0;
     int32_t i;
     bool joined = true;
     REMAT_TRY(REMAT_ALLOC(spans, segments->count, err));
     while (joined) {
         joined = false;
-        for (i = 0; i < segments->count; i++) {
+        for (i = 0; i < segments->count && work < MOST_WORK; i++) {
             int32_t after = segments->list[i].after;
             int64_t offset;
             if (segments->list[i].item < 0 || after < 0)
                 continue;
+            work += segments->count;
             offset = find_common(segments, i, spans, base, target);
             if (offset < 0)
                 continue;

@@ -36,7 +36,7 @@ REMAT_MUST_CHECK enum remat_status remat_pack_segments_add(struct remat_pack_seg
 bool remat_pack_segments_free_at(const struct remat_pack_segments *segments, int32_t id, int64_t offset);
 /* Puts it there; where it was moved from there or is moved to there, it is moved no more. */
 void remat_pack_segments_shift(struct remat_pack_segments *segments, int32_t id, int64_t offset);
-/* Takes away each move without which the item finds one place in [base, target) for the time before and after. */
+/* Takes away moves without which the item finds one place in [base, target) for the time before and after. */
 REMAT_MUST_CHECK enum remat_status remat_pack_segments_join(struct remat_pack_segments *segments, int64_t base,
                                                             int64_t target, struct remat_error *err);
 /* Bytes that are moved. */

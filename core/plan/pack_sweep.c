@@ -18,6 +18,8 @@ enum { NEAR = 16 };
 /* Passes at once; variants of each over so many items, of all of which the best go on. STATES: those that go on, those
  * made from them, and the one being made. */
 enum { BEAM = 4, VARIANTS = 3, STRETCH = 100, STATES = 2 * BEAM + 1 };
+/* What ways to make room cost, beside what grows with the square of the live items. */
+enum { WAY_WORK = 500 };
 /* How much the bytes of a wish count that something comes in the way of, against bytes moved. */
 static const double LEAST_SHARE = 0.1, USUAL_SHARE = 0.5;
 
@@ -416,13 +418,23 @@ static enum remat_status take_way(struct sweep *sweep, const struct way *way, in
     return begin_item(sweep, item, offset);
 }
 
+/* Too much was spent on good ways to make room: any will do. */
+static bool is_hasty(const struct sweep *sweep)
+{
+    return *sweep->task->work > REMAT_PACK_MOST_WORK;
+}
+
 static enum remat_status make_room(struct sweep *sweep, int32_t item, bool *placed)
 {
     int32_t k, best = 0;
     double least = INFINITY;
-    list_windows(sweep, item);
+    int64_t live = sweep->at->live_count;
+    *sweep->task->work += live * (live + WAY_WORK);
+    sweep->ways_count = 0;
+    if (!is_hasty(sweep))
+        list_windows(sweep, item);
     list_pushes(sweep, item);
-    for (k = 0; k < sweep->ways_count; k++) {
+    for (k = 0; k < sweep->ways_count && !(is_hasty(sweep) && least < INFINITY); k++) {
         double cost = cost_of_way(sweep, &sweep->ways[k], item, least);
         if (cost < least) {
             least = cost;
@@ -586,7 +598,7 @@ static enum remat_status advance(struct sweep *sweep, struct state *states, int3
 {
     int32_t kept = 0, i, k;
     for (i = 0; i < *count; i++)
-        for (k = 0; k < VARIANTS; k++) {
+        for (k = 0; k < (is_hasty(sweep) ? 1 : VARIANTS); k++) {
             bool placed = true;
             int64_t moved;
             REMAT_TRY(copy_state(sweep, &states[i], &states[2 * BEAM]));
@@ -604,7 +616,7 @@ static enum remat_status advance(struct sweep *sweep, struct state *states, int3
         states[i] = states[BEAM + i];
         states[BEAM + i] = saved;
     }
-    *count = kept;
+    *count = is_hasty(sweep) && kept > 1 ? 1 : kept;
     return REMAT_OK;
 }
 

@@ -6,6 +6,9 @@
 #include "core/plan/pack_moves.h"
 #include "core/plan/pack_segments.h"
 
+/* Of large sets of items no more work than this is put into good ways to make room; then any will do. */
+enum { REMAT_PACK_MOST_WORK = 400000000 };
+
 struct remat_pack_sweep {
     const struct remat_pack_item *items; /* bytes > 0 */
     const int64_t *wishes;               /* where each would stand, -1 = anywhere */
@@ -15,6 +18,7 @@ struct remat_pack_sweep {
     const struct remat_pack_pin *pins; /* by begin */
     int32_t pins_count;
     uint64_t seed;
+    int64_t *work;       /* done so far, in items looked at, about */
     int64_t limit_bytes; /* whatever moves as much is given up */
 };
 
