@@ -1,5 +1,6 @@
 /* What a plan holds when: sums by category are the plan's live bytes, in-place outputs count once. */
 #include "report/timeline.h"
+#include "tests/core/support_moves.h"
 #include "tests/report/support_folder.h"
 #include "tests/report/support_graph.h"
 
@@ -113,6 +114,37 @@ static void test_offloading(void **state)
     report_timeline_free(&timeline);
 }
 
+/* The first activation goes to the top of a larger arena, which takes as long as two tasks. */
+static void test_moving(void **state)
+{
+    enum { AT = 4 };
+    struct report_timeline timeline;
+    struct remat_task_graph graph;
+    struct remat_schedule schedule;
+    struct remat_plan plan;
+    struct remat_error err;
+    int32_t last, view;
+    layered_graph(&graph, LAYERS);
+    graph.move_bytes_per_s = LAYER_BYTES * 250;
+    assert_int_equal(remat_schedule_base(&graph, &schedule, &err), REMAT_OK);
+    assert_int_equal(remat_plan_place(&graph, &schedule, REMAT_PLACE_EFFORT, &plan, &err), REMAT_OK);
+    view = plan.instructions[1].outputs[0];
+    moves_insert(&graph, &plan, AT, plan.views[view].buffer, plan.arena_bytes);
+    write_plan(*state, "p.json", &graph, &plan);
+    remat_plan_free(&plan);
+    remat_schedule_free(&schedule);
+    remat_task_graph_free(&graph);
+    if (report_timeline_load(*state, "p.json", &timeline, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    check_peak(&timeline);
+    last = timeline.plan.instructions_count - 1;
+    assert_int_equal(timeline.views[view].end, AT - 1);
+    assert_int_equal(timeline.views[timeline.plan.instructions[AT].outputs[0]].begin, AT);
+    assert_float_equal(timeline.start_ns[AT + 1] - timeline.start_ns[AT], 4000000, 0.5);
+    assert_float_equal(timeline.start_ns[last + 1], (double)timeline.plan.predicted_step_ns, 0.5);
+    report_timeline_free(&timeline);
+}
+
 static void test_bad_plans_are_refused(void **state)
 {
     struct report_timeline timeline;
@@ -130,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keep_all, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_recomputation, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_offloading, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_moving, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_bad_plans_are_refused, folder_make, folder_remove)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
