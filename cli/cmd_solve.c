@@ -73,8 +73,9 @@ static double gap(const struct remat_plan *plan)
     return plan->lower_bound_ns > 0 ? (double)plan->predicted_step_ns / (double)plan->lower_bound_ns - 1 : 0;
 }
 
-static json_t *summary(const struct remat_plan *plan)
+static json_t *summary(const struct remat_task_graph *graph, const struct remat_plan *plan)
 {
+    struct remat_plan_moves moves = remat_plan_count_moves(graph, plan);
     json_t *budget = plan->budget_bytes == INT64_MAX ? json_null() : json_integer(plan->budget_bytes);
     json_t *json =
         json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "status", "ok", "solver", plan->solver,
@@ -84,20 +85,27 @@ static json_t *summary(const struct remat_plan *plan)
                   (json_int_t)plan->lower_bound_ns, "gap", gap(plan), "solve_ns", (json_int_t)plan->solve_ns);
     if (plan->host_bytes > 0)
         json_object_set_new(json, "planned_host_bytes", json_integer(plan->host_bytes));
+    if (moves.count > 0)
+        json_object_set_new(json, "moved_bytes", json_integer(moves.bytes));
     json_object_set_new(json, "plan_hash", remat_json_from_hash(remat_plan_hash(plan)));
     return json;
 }
 
-static void print_summary(const struct remat_plan *plan)
+static void print_summary(const struct remat_task_graph *graph, const struct remat_plan *plan)
 {
-    char peak[32], host[48] = "", size[32];
+    char peak[32], host[48] = "", moved[80] = "", size[32];
+    struct remat_plan_moves moves = remat_plan_count_moves(graph, plan);
     double keep_all = plan->keep_all_step_ns > 0 ? (double)plan->keep_all_step_ns : 1;
     if (plan->host_bytes > 0)
         snprintf(host, sizeof host, ", host %s", remat_size_format(plan->host_bytes, size, sizeof size));
-    printf("%-8s peak %s (%lld bytes)%s, step %.3f ms predicted, %+.2f %% to keep-all, gap %.2f %%, solved in %.3f s\n",
-           plan->solver, remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes, host,
-           (double)plan->predicted_step_ns / 1e6, 100 * ((double)plan->predicted_step_ns / keep_all - 1),
-           100 * gap(plan), (double)plan->solve_ns / 1e9);
+    if (moves.count > 0)
+        snprintf(moved, sizeof moved, ", %s moved in %.1f ms", remat_size_format(moves.bytes, size, sizeof size),
+                 (double)moves.time_ns / 1e6);
+    printf(
+        "%-8s peak %s (%lld bytes)%s%s, step %.3f ms predicted, %+.2f %% to keep-all, gap %.2f %%, solved in %.3f s\n",
+        plan->solver, remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes, host,
+        moved, (double)plan->predicted_step_ns / 1e6, 100 * ((double)plan->predicted_step_ns / keep_all - 1),
+        100 * gap(plan), (double)plan->solve_ns / 1e9);
 }
 
 static enum remat_status solve_curve(const struct cli_args *args, const struct remat_task_graph *graph,
@@ -129,9 +137,9 @@ static enum remat_status solve_curve(const struct cli_args *args, const struct r
     remat_solving_end(&solving);
     for (int32_t i = 0; i < 15; i++) {
         if (status == REMAT_OK && !args->json)
-            print_summary(&plans[i]);
+            print_summary(graph, &plans[i]);
         if (status == REMAT_OK)
-            json_array_append_new(points, summary(&plans[i]));
+            json_array_append_new(points, summary(graph, &plans[i]));
         remat_plan_free(&plans[i]);
     }
     if (status == REMAT_OK && args->json)
@@ -148,8 +156,8 @@ static enum remat_status report_plan(const struct cli_args *args, const struct r
     if (args->schedule)
         REMAT_TRY(write_schedule(args->schedule, graph, plan, err));
     if (args->json)
-        return cli_print_json(summary(plan), err);
-    print_summary(plan);
+        return cli_print_json(summary(graph, plan), err);
+    print_summary(graph, plan);
     return REMAT_OK;
 }
 

@@ -30,7 +30,7 @@ enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that man
 /* Parts of a limit of time: for the schedule; where threads raise the bound meanwhile; where offloading is tried, too;
  * for the bound, which gets what is left, at least. */
 static const double SCHEDULE_SHARE = 0.85, TEAM_SHARE = 0.92, OFFLOAD_SHARE = 0.6, LEAST_BOUND_SHARE = 0.1;
-static const double HASTY_GAP = 1;
+static const double HASTY_GAP = 1, EFFORT_PER_SECOND = 10;
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -84,10 +84,18 @@ enum remat_status remat_solving_closure(struct remat_solving *solving, struct re
     return status;
 }
 
-static enum remat_status place(const struct remat_task_graph *graph, const struct remat_solver *solver,
-                               const struct remat_schedule *schedule, struct remat_plan *out, struct remat_error *err)
+/* Less where there is little time. */
+static int32_t place_effort(const struct remat_solve_options *options)
 {
-    REMAT_TRY(remat_plan_place(graph, schedule, REMAT_PLACE_EFFORT, out, err));
+    double effort = EFFORT_PER_SECOND * options->time_limit_seconds;
+    return effort <= 0 || effort > REMAT_PLACE_EFFORT ? REMAT_PLACE_EFFORT : (int32_t)effort;
+}
+
+static enum remat_status place(const struct remat_task_graph *graph, const struct remat_solver *solver,
+                               const struct remat_solve_options *options, const struct remat_schedule *schedule,
+                               struct remat_plan *out, struct remat_error *err)
+{
+    REMAT_TRY(remat_plan_place(graph, schedule, place_effort(options), out, err));
     snprintf(out->solver, sizeof out->solver, "%s", solver->name);
     return REMAT_OK;
 }
@@ -109,7 +117,7 @@ static enum remat_status find_smallest(struct remat_solving *solving, const stru
     int64_t started = remat_clock_ns();
     enum remat_status status = solver->smallest(solving, options, &schedule, err);
     if (status == REMAT_OK)
-        status = place(solving->graph, solver, &schedule, out, err);
+        status = place(solving->graph, solver, options, &schedule, out, err);
     if (status == REMAT_OK)
         status = accept(solving->graph, out->arena_bytes, 0, started, out, err);
     remat_schedule_free(&schedule);
@@ -155,7 +163,7 @@ static enum remat_status recompute(struct remat_solving *solving, const struct r
     inner.time_limit_seconds *= schedule_share(solver, options);
     status = solver->solve(solving, &inner, &schedule, err);
     if (status == REMAT_OK)
-        status = place(solving->graph, solver, &schedule, out, err);
+        status = place(solving->graph, solver, options, &schedule, out, err);
     remat_schedule_free(&schedule);
     if (status == REMAT_OK)
         return accept(solving->graph, options->budget_bytes, options->host_budget_bytes, started, out, err);
@@ -183,7 +191,7 @@ static enum remat_status try_offloading(struct remat_solving *solving, const str
     struct remat_schedule schedule = {0};
     enum remat_status status = remat_offload_solve(solving, solver, inner, &schedule, err);
     if (status == REMAT_OK)
-        status = place(solving->graph, solver, &schedule, out, err);
+        status = place(solving->graph, solver, options, &schedule, out, err);
     remat_schedule_free(&schedule);
     REMAT_TRY(status);
     *fits = out->arena_bytes <= options->budget_bytes && out->host_bytes <= options->host_budget_bytes;
@@ -374,7 +382,7 @@ static enum remat_status inherit(const struct remat_task_graph *graph, const str
     remat_plan_free(plan);
     status = remat_plan_schedule(smaller, &schedule, err);
     if (status == REMAT_OK)
-        status = place(graph, solver, &schedule, plan, err);
+        status = place(graph, solver, options, &schedule, plan, err);
     if (status == REMAT_OK)
         status = accept(graph, options->budget_bytes, options->host_budget_bytes, started, plan, err);
     remat_schedule_free(&schedule);
