@@ -255,6 +255,46 @@ static void files_keep_moves(void **state)
     remat_task_graph_free(&graph);
 }
 
+/* Operands of moves that are no views, no numbers or not there are refused on reading. */
+static void bad_files_are_refused(void **state)
+{
+    static const char *const keys[] = {"from", "to", "kind"};
+    struct random_stream stream = {.seed = 8};
+    struct remat_task_graph graph;
+    struct remat_plan plan, back;
+    int32_t round, at = 0;
+    (void)state;
+    plan_fixture(4, 12, 2, &graph, &plan);
+    assert_true(moves_add(&graph, &plan, 1, 200, plan.arena_bytes * 3 / 2) > 3);
+    while (plan.instructions[at].kind != REMAT_MOVE)
+        at++;
+    for (round = 0; round < 60; round++) {
+        json_t *json = remat_plan_to_json(&plan), *move;
+        struct remat_error err = {0};
+        const char *key = keys[random_below(&stream, 3)];
+        move = json_array_get(json_object_get(json, "instructions"), (size_t)at);
+        switch (random_below(&stream, 4)) {
+        case 0:
+            json_object_del(move, key);
+            break;
+        case 1:
+            json_object_set_new(move, key, json_integer(plan.views_count + random_below(&stream, 5)));
+            break;
+        case 2:
+            json_object_set_new(move, key, json_integer(-1 - random_below(&stream, 5)));
+            break;
+        default:
+            json_object_set_new(move, key, json_string("mover"));
+        }
+        assert_int_equal(remat_plan_from_json(json, "plan", &back, &err), REMAT_BAD_DATA);
+        assert_null(strstr(err.message, "plan_hash"));
+        remat_plan_free(&back);
+        json_decref(json);
+    }
+    remat_plan_free(&plan);
+    remat_task_graph_free(&graph);
+}
+
 /* --- refusals ---------------------------------------------------------------------------------------------------- */
 
 struct fixture {
@@ -462,6 +502,7 @@ int main(void)
         cmocka_unit_test(schedules_are_placed_in_their_live_peaks),
         cmocka_unit_test(copies_and_moves_go_together),
         cmocka_unit_test(files_keep_moves),
+        cmocka_unit_test(bad_files_are_refused),
         WITH_FIXTURE(operands_are_one_view_each),
         WITH_FIXTURE(what_is_moved_is_the_value),
         WITH_FIXTURE(buffers_end_and_begin_at_the_move),
