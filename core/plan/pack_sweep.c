@@ -92,9 +92,30 @@ static void insert_stand(struct stand *stands, int32_t *count, const struct stan
     (*count)++;
 }
 
-static void remove_stand(struct stand *stands, int32_t *count, int32_t item)
+/* The first stand at or above an offset. */
+static int32_t find_stand(const struct stand *stands, int32_t count, int64_t offset)
 {
-    int32_t at = 0;
+    int32_t low = 0, high = count;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (stands[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The first stand that reaches above an offset, where none overlap. */
+static int32_t find_reaching(const struct stand *stands, int32_t count, int64_t offset)
+{
+    int32_t at = find_stand(stands, count, offset);
+    return at > 0 && stands[at - 1].top > offset ? at - 1 : at;
+}
+
+static void remove_stand(struct stand *stands, int32_t *count, int32_t item, int64_t offset)
+{
+    int32_t at = find_stand(stands, *count, offset);
     while (stands[at].item != item)
         at++;
     (*count)--;
@@ -106,10 +127,8 @@ static bool is_free(const struct sweep *sweep, int64_t offset, int64_t bytes)
     int32_t i;
     if (offset < sweep->task->base || offset + bytes > sweep->task->target)
         return false;
-    for (i = 0; i < sweep->at->live_count && sweep->at->live[i].offset < offset + bytes; i++)
-        if (sweep->at->live[i].top > offset)
-            return false;
-    return true;
+    i = find_reaching(sweep->at->live, sweep->at->live_count, offset);
+    return i == sweep->at->live_count || sweep->at->live[i].offset >= offset + bytes;
 }
 
 static bool is_fresh(const struct sweep *sweep, int32_t item)
@@ -192,10 +211,9 @@ static int64_t bytes_in_window(const struct sweep *sweep, int64_t low, int64_t h
     int32_t i, count = 0;
     if (low < sweep->task->base || high > sweep->task->target)
         return -1;
-    for (i = 0; i < sweep->scene_count && sweep->scene[i].offset < high; i++) {
+    i = find_reaching(sweep->scene, sweep->scene_count, low);
+    for (; i < sweep->scene_count && sweep->scene[i].offset < high; i++) {
         const struct stand *stand = &sweep->scene[i];
-        if (stand->top <= low)
-            continue;
         if (is_pinned(sweep, stand->item) || ++count > MAX_IN_WINDOW)
             return -1;
         bytes += is_fresh(sweep, stand->item) ? 0 : stand->top - stand->offset;
@@ -244,10 +262,9 @@ static int32_t find_windows(const struct sweep *sweep, int64_t bytes, struct win
 static int32_t list_leaving(const struct sweep *sweep, int64_t low, int64_t high, struct stand *leaving)
 {
     int32_t i, k, count = 0;
-    for (i = 0; i < sweep->scene_count && sweep->scene[i].offset < high; i++) {
+    i = find_reaching(sweep->scene, sweep->scene_count, low);
+    for (; i < sweep->scene_count && sweep->scene[i].offset < high; i++) {
         const struct stand *stand = &sweep->scene[i];
-        if (stand->top <= low)
-            continue;
         for (k = count++; k > 0 && leaving[k - 1].top - leaving[k - 1].offset < stand->top - stand->offset; k--)
             leaving[k] = leaving[k - 1];
         leaving[k] = *stand;
@@ -263,7 +280,7 @@ static bool clear(struct sweep *sweep, int64_t low, int64_t bytes)
     insert_stand(sweep->scene, &sweep->scene_count, &(struct stand){low, low + bytes, -1});
     for (k = 0; k < count; k++) {
         int64_t to;
-        remove_stand(sweep->scene, &sweep->scene_count, leaving[k].item);
+        remove_stand(sweep->scene, &sweep->scene_count, leaving[k].item, leaving[k].offset);
         to = find_hole(sweep, leaving[k].item, leaving[k].offset);
         if (to < 0)
             return false;
@@ -286,7 +303,7 @@ static bool push(struct sweep *sweep, const struct way *way, int64_t bytes, int6
             continue;
         if (is_pinned(sweep, stand->item))
             return false;
-        remove_stand(sweep->scene, &sweep->scene_count, stand->item);
+        remove_stand(sweep->scene, &sweep->scene_count, stand->item, stand->offset);
         take_step(sweep, stand->item, to);
     }
     *offset = down ? edge : edge - bytes;
@@ -408,8 +425,10 @@ static enum remat_status take_way(struct sweep *sweep, const struct way *way, in
     if (!follow(sweep, way, item, &offset))
         return REMAT_OK;
     for (k = 0; k < sweep->steps_count; k++) {
+        int32_t moved = sweep->steps[k].item;
+        int64_t from = sweep->at->segments.list[sweep->at->current[moved]].offset;
+        remove_stand(sweep->at->live, &sweep->at->live_count, moved, from);
         REMAT_TRY(move(sweep, &sweep->steps[k], placed));
-        remove_stand(sweep->at->live, &sweep->at->live_count, sweep->steps[k].item);
     }
     for (k = 0; k < sweep->steps_count; k++)
         insert_stand(sweep->at->live, &sweep->at->live_count,
