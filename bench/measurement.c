@@ -1,8 +1,93 @@
 #include "bench/measurement.h"
 
+#include "bench/results.h"
+#include "core/base/memory.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 static const double AGREEMENT = 0.04;
+
+/* --- steps of one plan ----------------------------------------------------------------------------------------------
+ */
+
+static void free_steps(struct remat_measured_steps *steps)
+{
+    for (int32_t i = 0; i < steps->count; i++)
+        free(steps->parts_ns[i]);
+}
+
+void remat_measurement_free(struct remat_measurement *measurement)
+{
+    free_steps(&measurement->plan);
+    free_steps(&measurement->keep_all);
+    memset(measurement, 0, sizeof *measurement);
+}
+
+enum remat_status remat_measured_add(struct remat_measured_steps *steps, int64_t step_ns,
+                                     const int64_t *instructions_ns, int32_t instructions_count,
+                                     struct remat_error *err)
+{
+    int64_t *parts = NULL, rest = step_ns;
+    if (steps->count == REMAT_MOST_STEPS)
+        return remat_fail(err, REMAT_INTERNAL, "a measurement has at most %d steps", REMAT_MOST_STEPS);
+    if (instructions_count > 0) {
+        REMAT_TRY(REMAT_ALLOC(parts, (int64_t)instructions_count + 1, err));
+        for (int32_t i = 0; i < instructions_count; i++) {
+            parts[i] = instructions_ns[i];
+            rest -= parts[i];
+        }
+        parts[instructions_count] = rest;
+        steps->parts_count = instructions_count + 1;
+    }
+    steps->parts_ns[steps->count] = parts;
+    steps->step_ns[steps->count++] = step_ns;
+    return REMAT_OK;
+}
+
+static int64_t median_of_part(const struct remat_measured_steps *steps, int32_t part)
+{
+    int64_t times[REMAT_MOST_STEPS];
+    for (int32_t i = 0; i < steps->count; i++)
+        times[i] = steps->parts_ns[i][part];
+    return remat_median(times, steps->count);
+}
+
+static int64_t least_of_part(const struct remat_measured_steps *steps, int32_t part)
+{
+    int64_t least = steps->parts_ns[0][part];
+    for (int32_t i = 1; i < steps->count; i++)
+        if (steps->parts_ns[i][part] < least)
+            least = steps->parts_ns[i][part];
+    return least;
+}
+
+int64_t remat_measured_ns(const struct remat_measured_steps *steps)
+{
+    int64_t sum = 0;
+    if (steps->parts_count == 0)
+        return steps->count > 0 ? remat_median(steps->step_ns, steps->count) : 0;
+    for (int32_t part = 0; part < steps->parts_count; part++)
+        sum += median_of_part(steps, part);
+    return sum;
+}
+
+/* By how much the medians exceed the least times. */
+static double disturbance(const struct remat_measured_steps *steps)
+{
+    int64_t least = 0;
+    for (int32_t part = 0; part < steps->parts_count; part++)
+        least += least_of_part(steps, part);
+    return least > 0 ? (double)remat_measured_ns(steps) / (double)least - 1 : 0;
+}
+
+/* --- two of them ----------------------------------------------------------------------------------------------------
+ */
+
+static bool has_parts(const struct remat_measurement *m)
+{
+    return m->plan.parts_count > 0 && m->keep_all.parts_count > 0;
+}
 
 static int compare_ratios(const void *left, const void *right)
 {
@@ -10,26 +95,30 @@ static int compare_ratios(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
-static void find_ratios(const struct remat_measurement *measurement, double *ratios)
+static void find_ratios(const struct remat_measurement *m, double *ratios)
 {
-    for (int32_t i = 0; i < measurement->count; i++)
-        ratios[i] = (double)measurement->steps_ns[i] / (double)measurement->keep_all_ns[i];
-    qsort(ratios, (size_t)measurement->count, sizeof *ratios, compare_ratios);
+    for (int32_t i = 0; i < m->plan.count; i++)
+        ratios[i] = (double)m->plan.step_ns[i] / (double)m->keep_all.step_ns[i];
+    qsort(ratios, (size_t)m->plan.count, sizeof *ratios, compare_ratios);
 }
 
-double remat_measurement_relative(const struct remat_measurement *measurement)
+double remat_measurement_relative(const struct remat_measurement *m)
 {
     double ratios[REMAT_MOST_STEPS];
-    find_ratios(measurement, ratios);
-    return (ratios[(measurement->count - 1) / 2] + ratios[measurement->count / 2]) / 2;
+    if (has_parts(m))
+        return (double)remat_measured_ns(&m->plan) / (double)remat_measured_ns(&m->keep_all);
+    find_ratios(m, ratios);
+    return (ratios[(m->plan.count - 1) / 2] + ratios[m->plan.count / 2]) / 2;
 }
 
-bool remat_measurement_agrees(const struct remat_measurement *measurement)
+bool remat_measurement_agrees(const struct remat_measurement *m)
 {
     double ratios[REMAT_MOST_STEPS];
-    int32_t low = measurement->count / 4;
-    if (measurement->count == 0)
+    int32_t low = m->plan.count / 4;
+    if (m->plan.count == 0)
         return true;
-    find_ratios(measurement, ratios);
-    return ratios[measurement->count - 1 - low] - ratios[low] <= AGREEMENT * ratios[measurement->count / 2];
+    if (has_parts(m))
+        return disturbance(&m->plan) <= AGREEMENT && disturbance(&m->keep_all) <= AGREEMENT;
+    find_ratios(m, ratios);
+    return ratios[m->plan.count - 1 - low] - ratios[low] <= AGREEMENT * ratios[m->plan.count / 2];
 }

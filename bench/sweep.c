@@ -29,7 +29,7 @@ struct sweep {
     int32_t budgets_count;
     struct remat_worker keep_all_worker;
     bool interleaving;
-    int64_t keep_all_ns; /* median of the keep-all steps so far */
+    int64_t keep_all_ns; /* of the last point that had keep-all steps between its own */
     json_t *points;
     int32_t done, total;
     bool exceeded;
@@ -62,20 +62,38 @@ static bool asked_to_stop(const struct sweep *sweep)
     return sweep->config->stop && *sweep->config->stop;
 }
 
+/* The times of a step's instructions, as last asked for. */
+struct parts {
+    int64_t *ns;
+    int32_t count, capacity;
+};
+
+static enum remat_status measure_step(struct remat_worker *worker, struct parts *parts,
+                                      struct remat_measured_steps *steps, struct remat_error *err)
+{
+    int64_t step_ns;
+    REMAT_TRY(remat_worker_step(worker, &step_ns, err));
+    REMAT_TRY(remat_worker_parts(worker, &parts->ns, &parts->count, &parts->capacity, err));
+    return remat_measured_add(steps, step_ns, parts->ns, parts->count, err);
+}
+
 /* The first step warms up. */
 static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker *worker, struct remat_measurement *m,
                                        struct remat_error *err)
 {
+    struct parts parts = {0};
     int64_t ignored;
-    REMAT_TRY(remat_worker_step(worker, &ignored, err));
-    for (int32_t i = 0; i < sweep->config->steps; i++, m->count++) {
+    enum remat_status status = remat_worker_step(worker, &ignored, err);
+    for (int32_t i = 0; i < sweep->config->steps && status == REMAT_OK; i++) {
         if (asked_to_stop(sweep))
-            return remat_fail(err, REMAT_INTERRUPTED, "stopped");
-        if (sweep->interleaving)
-            REMAT_TRY(remat_worker_step(&sweep->keep_all_worker, &m->keep_all_ns[m->count], err));
-        REMAT_TRY(remat_worker_step(worker, &m->steps_ns[m->count], err));
+            status = remat_fail(err, REMAT_INTERRUPTED, "stopped");
+        if (status == REMAT_OK && sweep->interleaving)
+            status = measure_step(&sweep->keep_all_worker, &parts, &m->keep_all, err);
+        if (status == REMAT_OK)
+            status = measure_step(worker, &parts, &m->plan, err);
     }
-    return REMAT_OK;
+    free(parts.ns);
+    return status;
 }
 
 static enum remat_status measure_round(struct sweep *sweep, const char *plan_path, struct remat_measurement *m,
@@ -101,19 +119,40 @@ static json_t *list(const int64_t *values, int32_t count)
     return array;
 }
 
+static double relative_step(const struct sweep *sweep, const struct remat_measurement *m)
+{
+    return sweep->interleaving ? remat_measurement_relative(m)
+                               : (double)remat_measured_ns(&m->plan) / (double)sweep->keep_all_ns;
+}
+
 static void describe_steps(struct sweep *sweep, const struct remat_measurement *m, json_t *json)
 {
-    int64_t median = remat_median(m->steps_ns, m->count);
-    if (sweep->interleaving && m->count > 0)
-        sweep->keep_all_ns = remat_median(m->keep_all_ns, m->count);
-    json_object_set_new(json, "measured_step_ns", json_integer(median));
-    json_object_set_new(json, "steps_ns", list(m->steps_ns, m->count));
-    if (sweep->keep_all_ns == 0 || m->count == 0)
+    if (sweep->interleaving && m->plan.count > 0)
+        sweep->keep_all_ns = remat_measured_ns(&m->keep_all);
+    json_object_set_new(json, "measured_step_ns", json_integer(remat_median(m->plan.step_ns, m->plan.count)));
+    json_object_set_new(json, "undisturbed_step_ns", json_integer(remat_measured_ns(&m->plan)));
+    json_object_set_new(json, "steps_ns", list(m->plan.step_ns, m->plan.count));
+    if (sweep->keep_all_ns == 0 || m->plan.count == 0)
         return;
-    json_object_set_new(
-        json, "relative_step",
-        json_real(sweep->interleaving ? remat_measurement_relative(m) : (double)median / (double)sweep->keep_all_ns));
-    json_object_set_new(json, "keep_all_steps_ns", list(m->keep_all_ns, sweep->interleaving ? m->count : 0));
+    json_object_set_new(json, "relative_step", json_real(relative_step(sweep, m)));
+    json_object_set_new(json, "keep_all_undisturbed_step_ns", json_integer(sweep->keep_all_ns));
+    json_object_set_new(json, "keep_all_steps_ns", list(m->keep_all.step_ns, m->keep_all.count));
+}
+
+static void describe_memory(struct sweep *sweep, const struct remat_plan *plan,
+                            const struct remat_worker_report *report, json_t *json)
+{
+    json_object_set_new(json, "measured_peak_bytes", json_integer(report->peak_bytes));
+    json_object_set_new(json, "measured_live_bytes", json_integer(report->live_bytes));
+    if (report->process_peak_bytes >= 0)
+        json_object_set_new(json, "process_peak_bytes", json_integer(report->process_peak_bytes));
+    json_object_set_new(json, "state_hash", remat_json_from_hash(report->state_hash));
+    if (plan->host_bytes > 0)
+        json_object_set_new(json, "measured_host_bytes", json_integer(report->host_peak_bytes));
+    if (report->peak_bytes != plan->arena_bytes || report->live_bytes != plan->live_peak_bytes ||
+        report->peak_bytes > plan->budget_bytes || report->host_peak_bytes != plan->host_bytes ||
+        report->host_live_bytes != plan->host_live_peak_bytes)
+        sweep->exceeded = true;
 }
 
 static enum remat_status measure_point(struct sweep *sweep, const char *plan_path, const struct remat_plan *plan,
@@ -122,24 +161,18 @@ static enum remat_status measure_point(struct sweep *sweep, const char *plan_pat
     struct remat_measurement m = {0};
     struct remat_worker_report report;
     int32_t round = 0, count = sweep->config->steps;
+    enum remat_status status;
     /* On a machine that others disturb a point is measured again; a round is a process of its own. */
     do
-        REMAT_TRY(measure_round(sweep, plan_path, &m, &report, err));
-    while (sweep->interleaving && ++round < MOST_ROUNDS && m.count + count <= REMAT_MOST_STEPS &&
-           !remat_measurement_agrees(&m));
-    json_object_set_new(json, "measured_peak_bytes", json_integer(report.peak_bytes));
-    json_object_set_new(json, "measured_live_bytes", json_integer(report.live_bytes));
-    if (report.process_peak_bytes >= 0)
-        json_object_set_new(json, "process_peak_bytes", json_integer(report.process_peak_bytes));
-    json_object_set_new(json, "state_hash", remat_json_from_hash(report.state_hash));
-    describe_steps(sweep, &m, json);
-    if (plan->host_bytes > 0)
-        json_object_set_new(json, "measured_host_bytes", json_integer(report.host_peak_bytes));
-    if (report.peak_bytes != plan->arena_bytes || report.live_bytes != plan->live_peak_bytes ||
-        report.peak_bytes > plan->budget_bytes || report.host_peak_bytes != plan->host_bytes ||
-        report.host_live_bytes != plan->host_live_peak_bytes)
-        sweep->exceeded = true;
-    return REMAT_OK;
+        status = measure_round(sweep, plan_path, &m, &report, err);
+    while (status == REMAT_OK && sweep->interleaving && ++round < MOST_ROUNDS &&
+           m.plan.count + count <= REMAT_MOST_STEPS && !remat_measurement_agrees(&m));
+    if (status == REMAT_OK) {
+        describe_memory(sweep, plan, &report, json);
+        describe_steps(sweep, &m, json);
+    }
+    remat_measurement_free(&m);
+    return status;
 }
 
 static void describe_plan(const struct sweep *sweep, const struct remat_plan *plan, json_t *json)

@@ -139,6 +139,24 @@ static enum remat_status run_steps(struct remat_exec *exec, const struct remat_t
     return REMAT_OK;
 }
 
+static enum remat_status write_number(int to, long long number, struct remat_error *err)
+{
+    char line[LINE_BYTES];
+    snprintf(line, sizeof line, "%lld\n", number);
+    return write_line(to, line, err);
+}
+
+static enum remat_status tell_parts(struct remat_exec *exec, int32_t count, int out, struct remat_error *err)
+{
+    const int64_t *times_ns = NULL;
+    if (count > 0)
+        REMAT_TRY(remat_exec_times_ns(exec, &times_ns, err));
+    REMAT_TRY(write_number(out, count, err));
+    for (int32_t i = 0; i < count; i++)
+        REMAT_TRY(write_number(out, times_ns[i], err));
+    return REMAT_OK;
+}
+
 /* What the process holds where the arena is: its highest resident bytes on the host, its bytes on a device (which steps
  * do not change); -1 if unknown. */
 static int64_t process_bytes(const struct remat_workload *workload, bool now)
@@ -150,7 +168,8 @@ static int64_t process_bytes(const struct remat_workload *workload, bool now)
     return memory.process_bytes;
 }
 
-static enum remat_status serve(const struct remat_workload *workload, struct remat_exec *exec,
+/* `timed`: how many instructions are timed. */
+static enum remat_status serve(const struct remat_workload *workload, struct remat_exec *exec, int32_t timed,
                                const struct remat_state *state, int64_t baseline_bytes, int in, int out,
                                struct remat_error *err)
 {
@@ -165,6 +184,10 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
             return REMAT_OK; /* the driver has no more questions */
         if (strcmp(line, "end") == 0)
             break;
+        if (strcmp(line, "parts") == 0) {
+            REMAT_TRY(tell_parts(exec, timed, out, err));
+            continue;
+        }
         if (strncmp(line, "steps ", 6) == 0) {
             count = strtoll(line + 6, NULL, 10);
             REMAT_TRY(run_steps(exec, graph, step, count, &time_ns, err));
@@ -172,8 +195,7 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
             REMAT_TRY(run_step(exec, graph, step, &time_ns, err));
         }
         step += count;
-        snprintf(line, sizeof line, "%lld\n", (long long)time_ns);
-        REMAT_TRY(write_line(out, line, err));
+        REMAT_TRY(write_number(out, time_ns, err));
     }
     REMAT_TRY(remat_exec_measured(exec, &measure, err));
     held_bytes = process_bytes(workload, false);
@@ -188,7 +210,8 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
 enum remat_status remat_worker_serve(struct remat_workload *workload, const struct remat_plan *plan, int in, int out,
                                      struct remat_error *err)
 {
-    struct remat_exec_options options = {.track = true};
+    /* Timing instructions keeps a card from running a step as a whole. */
+    struct remat_exec_options options = {.track = true, .time = workload->backend->ops->host};
     struct remat_state state = {0};
     struct remat_memory arena = {0};
     struct remat_exec *exec = NULL;
@@ -205,7 +228,7 @@ enum remat_status remat_worker_serve(struct remat_workload *workload, const stru
                    done);
     fill_staging(exec, &workload->graph, 0);
     fill_staging(exec, &workload->graph, 1);
-    status = serve(workload, exec, &state, baseline_bytes, in, out, err);
+    status = serve(workload, exec, options.time ? plan->instructions_count : 0, &state, baseline_bytes, in, out, err);
 done:
     remat_exec_destroy(exec);
     remat_memory_close(&arena);
@@ -262,6 +285,21 @@ enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_n
     REMAT_TRY(write_line(worker->to, "step\n", err));
     REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
     *step_ns = strtoll(line, NULL, 10);
+    return REMAT_OK;
+}
+
+enum remat_status remat_worker_parts(struct remat_worker *worker, int64_t **ns, int32_t *count, int32_t *capacity,
+                                     struct remat_error *err)
+{
+    char line[LINE_BYTES];
+    REMAT_TRY(write_line(worker->to, "parts\n", err));
+    REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
+    *count = (int32_t)strtol(line, NULL, 10);
+    REMAT_TRY(REMAT_GROW(*ns, *capacity, *count, err));
+    for (int32_t i = 0; i < *count; i++) {
+        REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
+        (*ns)[i] = strtoll(line, NULL, 10);
+    }
     return REMAT_OK;
 }
 

@@ -2,8 +2,9 @@
  *
  * The process's own peak then belongs to one plan alone, and a driver can interleave the steps of several plans, so
  * that ratios survive a noisy machine. Driver and worker talk in lines: "step" is answered by the nanoseconds of a
- * step, "steps N" by those that N steps in a row took altogether by the wall's clock, "end" by one line of
- * numbers (below, in that order), after which the worker exits. */
+ * step, "parts" by how many instructions were timed in it, then by the nanoseconds of each, a line each (none on a
+ * device that runs a step as a whole), "steps N" by those that N steps in a row took altogether by the wall's clock,
+ * "end" by one line of numbers (below, in that order), after which the worker exits. */
 #ifndef REMAT_BENCH_WORKER_H
 #define REMAT_BENCH_WORKER_H
 
@@ -36,6 +37,9 @@ REMAT_MUST_CHECK enum remat_status remat_worker_start(char *const command[], str
                                                       struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_ns,
                                                      struct remat_error *err);
+/* Times of the last step's instructions, 0 for copies and waits; *count 0 where they are not known. *ns grows. */
+REMAT_MUST_CHECK enum remat_status remat_worker_parts(struct remat_worker *worker, int64_t **ns, int32_t *count,
+                                                      int32_t *capacity, struct remat_error *err);
 /* Ends the process; with `report` NULL without asking. */
 REMAT_MUST_CHECK enum remat_status remat_worker_end(struct remat_worker *worker, struct remat_worker_report *report,
                                                     struct remat_error *err);

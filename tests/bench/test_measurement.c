@@ -9,27 +9,83 @@
 
 #include <math.h>
 
+static void add(struct remat_measurement *m, int64_t keep_all_ns, int64_t plan_ns)
+{
+    struct remat_error err;
+    assert_int_equal(remat_measured_add(&m->keep_all, keep_all_ns, NULL, 0, &err), REMAT_OK);
+    assert_int_equal(remat_measured_add(&m->plan, plan_ns, NULL, 0, &err), REMAT_OK);
+}
+
 static void the_median_of_neighbours_counts(void **state)
 {
     /* The machine is twice as slow for a while, and once a step alone is disturbed. */
-    static const struct remat_measurement drift = {{110, 220, 220, 110, 900}, {100, 200, 200, 100, 100}, 5};
-    static const struct remat_measurement even = {{100, 120}, {100, 100}, 2};
+    static const int64_t plan[] = {110, 220, 220, 110, 900}, keep_all[] = {100, 200, 200, 100, 100};
+    struct remat_measurement drift = {0}, even = {0};
     (void)state;
+    for (int i = 0; i < 5; i++)
+        add(&drift, keep_all[i], plan[i]);
+    add(&even, 100, 100);
+    add(&even, 100, 120);
     assert_true(fabs(remat_measurement_relative(&drift) - 1.1) < 1e-12);
     assert_true(fabs(remat_measurement_relative(&even) - 1.1) < 1e-12);
+    remat_measurement_free(&drift);
+    remat_measurement_free(&even);
+}
+
+static bool agree(const int64_t *plan_ns, int32_t count)
+{
+    struct remat_measurement m = {0};
+    bool agrees;
+    for (int32_t i = 0; i < count; i++)
+        add(&m, 100, plan_ns[i]);
+    agrees = remat_measurement_agrees(&m);
+    remat_measurement_free(&m);
+    return agrees;
 }
 
 static void the_middle_half_must_agree(void **state)
 {
-    static const struct remat_measurement none = {.count = 0}, one = {{100}, {50}, 1};
-    static const struct remat_measurement two = {{100, 103}, {100, 100}, 2}, apart = {{100, 105}, {100, 100}, 2};
-    static const struct remat_measurement outliers = {{50, 100, 101, 300}, {100, 100, 100, 100}, 4};
     (void)state;
-    assert_true(remat_measurement_agrees(&none));
-    assert_true(remat_measurement_agrees(&one));
-    assert_true(remat_measurement_agrees(&two));
-    assert_false(remat_measurement_agrees(&apart));
-    assert_true(remat_measurement_agrees(&outliers));
+    assert_true(agree(NULL, 0));
+    assert_true(agree((const int64_t[]){50}, 1));
+    assert_true(agree((const int64_t[]){100, 103}, 2));
+    assert_false(agree((const int64_t[]){100, 105}, 2));
+    assert_true(agree((const int64_t[]){50, 100, 101, 300}, 4));
+}
+
+/* Three steps of three instructions; each step is disturbed in another one. */
+static void disturbed_instructions_do_not_count(void **state)
+{
+    static const int64_t disturbed[3][3] = {{90, 20, 30}, {10, 95, 30}, {10, 20, 80}}, even[3] = {5, 10, 15};
+    struct remat_measurement m = {0};
+    struct remat_error err;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            remat_measured_add(&m.plan, disturbed[i][0] + disturbed[i][1] + disturbed[i][2] + 4, disturbed[i], 3, &err),
+            REMAT_OK);
+        assert_int_equal(remat_measured_add(&m.keep_all, 32, even, 3, &err), REMAT_OK);
+    }
+    assert_int_equal(remat_measured_ns(&m.plan), 64);
+    assert_int_equal(remat_measured_ns(&m.keep_all), 32);
+    assert_true(fabs(remat_measurement_relative(&m) - 2) < 1e-12);
+    assert_true(remat_measurement_agrees(&m));
+    remat_measurement_free(&m);
+}
+
+/* Two of three steps are disturbed in the same instruction: the median is, too. */
+static void medians_far_above_the_least_times_ask_for_more(void **state)
+{
+    static const int64_t times[3] = {100, 110, 111};
+    struct remat_measurement m = {0};
+    struct remat_error err;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(remat_measured_add(&m.plan, times[i], &times[i], 1, &err), REMAT_OK);
+        assert_int_equal(remat_measured_add(&m.keep_all, times[0], &times[0], 1, &err), REMAT_OK);
+    }
+    assert_false(remat_measurement_agrees(&m));
+    remat_measurement_free(&m);
 }
 
 int main(void)
@@ -37,6 +93,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_median_of_neighbours_counts),
         cmocka_unit_test(the_middle_half_must_agree),
+        cmocka_unit_test(disturbed_instructions_do_not_count),
+        cmocka_unit_test(medians_far_above_the_least_times_ask_for_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
