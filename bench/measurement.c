@@ -1,6 +1,5 @@
 #include "bench/measurement.h"
 
-#include "bench/results.h"
 #include "core/base/memory.h"
 
 #include <stdlib.h>
@@ -45,40 +44,53 @@ enum remat_status remat_measured_add(struct remat_measured_steps *steps, int64_t
     return REMAT_OK;
 }
 
-static int64_t median_of_part(const struct remat_measured_steps *steps, int32_t part)
+static int compare_times(const void *left, const void *right)
+{
+    const int64_t *a = left, *b = right;
+    return (*a > *b) - (*a < *b);
+}
+
+/* Sorts. */
+static double quantile_of(int64_t *times, int32_t count, double quantile)
+{
+    double at = quantile * (count - 1);
+    int32_t below = (int32_t)at;
+    qsort(times, (size_t)count, sizeof *times, compare_times);
+    if (below + 1 >= count)
+        return (double)times[count - 1];
+    return (double)times[below] + (at - below) * (double)(times[below + 1] - times[below]);
+}
+
+static double quantile_of_part(const struct remat_measured_steps *steps, int32_t part, double quantile)
 {
     int64_t times[REMAT_MOST_STEPS];
     for (int32_t i = 0; i < steps->count; i++)
-        times[i] = steps->parts_ns[i][part];
-    return remat_median(times, steps->count);
+        times[i] = steps->parts_count > 0 ? steps->parts_ns[i][part] : steps->step_ns[i];
+    return quantile_of(times, steps->count, quantile);
 }
 
-static int64_t least_of_part(const struct remat_measured_steps *steps, int32_t part)
+double remat_measured_quantile_ns(const struct remat_measured_steps *steps, double quantile)
 {
-    int64_t least = steps->parts_ns[0][part];
-    for (int32_t i = 1; i < steps->count; i++)
-        if (steps->parts_ns[i][part] < least)
-            least = steps->parts_ns[i][part];
-    return least;
+    double sum = 0;
+    if (steps->count == 0)
+        return 0;
+    if (steps->parts_count == 0)
+        return quantile_of_part(steps, 0, quantile);
+    for (int32_t part = 0; part < steps->parts_count; part++)
+        sum += quantile_of_part(steps, part, quantile);
+    return sum;
 }
 
 int64_t remat_measured_ns(const struct remat_measured_steps *steps)
 {
-    int64_t sum = 0;
-    if (steps->parts_count == 0)
-        return steps->count > 0 ? remat_median(steps->step_ns, steps->count) : 0;
-    for (int32_t part = 0; part < steps->parts_count; part++)
-        sum += median_of_part(steps, part);
-    return sum;
+    return (int64_t)remat_measured_quantile_ns(steps, 0.5);
 }
 
 /* By how much the medians exceed the least times. */
 static double disturbance(const struct remat_measured_steps *steps)
 {
-    int64_t least = 0;
-    for (int32_t part = 0; part < steps->parts_count; part++)
-        least += least_of_part(steps, part);
-    return least > 0 ? (double)remat_measured_ns(steps) / (double)least - 1 : 0;
+    double least = remat_measured_quantile_ns(steps, 0);
+    return least > 0 ? remat_measured_quantile_ns(steps, 0.5) / least - 1 : 0;
 }
 
 /* --- two of them ----------------------------------------------------------------------------------------------------

@@ -30,7 +30,10 @@ REMAT_MUST_CHECK enum remat_status remat_measured_add(struct remat_measured_step
                                                       const int64_t *instructions_ns, int32_t instructions_count,
                                                       struct remat_error *err);
 
-/* The sum of the parts' medians; without parts the median step. 0 without steps. */
+/* The sum of the parts' quantiles (0 to 1), between two times in proportion; without parts the steps' own. 0 without
+ * steps. */
+double remat_measured_quantile_ns(const struct remat_measured_steps *steps, double quantile);
+/* Their medians. */
 int64_t remat_measured_ns(const struct remat_measured_steps *steps);
 /* The plan's step to keep-all's: of those sums, or without parts the median ratio of a step to the keep-all step before
  * it. Both have steps. */

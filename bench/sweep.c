@@ -125,6 +125,13 @@ static double relative_step(const struct sweep *sweep, const struct remat_measur
                                : (double)remat_measured_ns(&m->plan) / (double)sweep->keep_all_ns;
 }
 
+static void describe_spread(const struct sweep *sweep, const struct remat_measurement *m, json_t *json)
+{
+    double base = (double)sweep->keep_all_ns;
+    json_object_set_new(json, "relative_low", json_real(remat_measured_quantile_ns(&m->plan, 0.25) / base));
+    json_object_set_new(json, "relative_high", json_real(remat_measured_quantile_ns(&m->plan, 0.75) / base));
+}
+
 static void describe_steps(struct sweep *sweep, const struct remat_measurement *m, json_t *json)
 {
     if (sweep->interleaving && m->plan.count > 0)
@@ -135,6 +142,7 @@ static void describe_steps(struct sweep *sweep, const struct remat_measurement *
     if (sweep->keep_all_ns == 0 || m->plan.count == 0)
         return;
     json_object_set_new(json, "relative_step", json_real(relative_step(sweep, m)));
+    describe_spread(sweep, m, json);
     json_object_set_new(json, "keep_all_undisturbed_step_ns", json_integer(sweep->keep_all_ns));
     json_object_set_new(json, "keep_all_steps_ns", list(m->keep_all.step_ns, m->keep_all.count));
 }

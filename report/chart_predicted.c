@@ -73,7 +73,7 @@ enum remat_status report_chart_predicted(struct report_page *page, struct remat_
     report_panel_include_series(panel);
     REMAT_TRY(add_lines(page->data, panel, series, err));
     return report_page_chart(page, &chart,
-                             "One dot a measured budget, with the quartiles of its steps. The prediction is the sum of "
+                             "One dot a measured budget, with quartiles. The prediction is the sum of "
                              "task times of a profile taken before.",
                              err);
 }

@@ -142,10 +142,10 @@ enum remat_status report_chart_time(struct report_page *page, struct remat_error
     panel->x.label = x_label;
     panel->y.label = "Step time relative to keep-all";
     report_panel_include_series(panel);
-    return report_page_chart(
-        page, &chart,
-        "Time of a step relative to keep-all against its peak memory. Dots are medians of measured "
-        "steps with their quartiles; lines are what the profile predicts; the lower bound, drawn at "
-        "the budget it was proven for, is a time that no plan can beat.",
-        err);
+    return report_page_chart(page, &chart,
+                             "Time of a step relative to keep-all against its peak memory. Dots are measured medians "
+                             "with quartiles (on the host sums over the instructions of a step); lines are what the "
+                             "profile predicts; the lower bound, drawn at "
+                             "the budget it was proven for, is a time that no plan can beat.",
+                             err);
 }

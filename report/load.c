@@ -86,12 +86,14 @@ static enum remat_status read_times(struct report_data *data, const json_t *obje
     return REMAT_OK;
 }
 
-/* Quartiles of the steps over the median of the keep-all steps in between. */
+/* Of older files, which do not tell: quartiles of the steps over the median of the keep-all steps in between. */
 static enum remat_status read_quartiles(struct report_data *data, const json_t *object, const char *where,
                                         struct report_point *point, struct remat_error *err)
 {
     double *steps, *base;
     int32_t steps_count, base_count;
+    if (!isnan(point->relative_low) && !isnan(point->relative_high))
+        return REMAT_OK;
     REMAT_TRY(read_times(data, object, "steps_ns", where, &steps, &steps_count, err));
     REMAT_TRY(read_times(data, object, "keep_all_steps_ns", where, &base, &base_count, err));
     point->relative_low = report_quantile(steps, steps_count, 0.25) / report_quantile(base, base_count, 0.5);
@@ -117,6 +119,8 @@ static enum remat_status read_point(struct report_data *data, const json_t *obje
                                             MEMBER("solve_ns", solve_ns),
                                             MEMBER("measured_step_ns", measured_step_ns),
                                             MEMBER("relative_step", relative),
+                                            MEMBER("relative_low", relative_low),
+                                            MEMBER("relative_high", relative_high),
                                             {NULL, 0}};
 #undef MEMBER
     REMAT_TRY(read_state(object, where, &point->status, &point->message, &point->plan, &point->ok, err));
