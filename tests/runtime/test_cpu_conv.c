@@ -222,7 +222,8 @@ static void test_methods_are_offered(void **state)
 {
     (void)state;
     check_first_option(&cases[1], "winograd");
-    if (remat_cpu_best_isa() >= REMAT_ISA_AVX2)
+    /* With AVX-512 oneDNN has kernels of another kind for these layouts, which are not offered. */
+    if (remat_cpu_best_isa() == REMAT_ISA_AVX2)
         check_first_option(&(struct conv){4, 28, 28, 64, 96, 1, 1, 0}, "onednn");
     check_first_option(&cases[6], "gemm");
 }
