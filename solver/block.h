@@ -27,8 +27,10 @@ struct remat_block_model {
     bool *given;          /* per datum: comes from outside, is pinned or belongs to backward: always held */
     bool *input;          /* per datum: among the block's input */
     /* Stage lists: whole = source, forward, gap, arrival, backward, end; last = without forward and gap;
-     * pass = source, gap; hold = the same with the input kept; soft = source, kept values, gap. */
+     * pass = source, gap; hold = the same with the input kept; soft = source, kept values, gap; light = last with
+     * the input made by input_node whenever that is needed. */
     int32_t *whole, whole_count, gap, *last, last_count, pass[3], hold[3], soft[4], kept_node;
+    int32_t *light, input_node;   /* light: last_count stages */
     int32_t gap_node, gap_inputs; /* of `whole`: reads what is handed on, and the values kept beyond that */
     int64_t input_bytes, output_bytes, base_ns, backward_ns;
     uint64_t signature;
@@ -43,5 +45,8 @@ void remat_block_model_free(struct remat_block_model *block);
 /* Fills in out->choices and lasts, and the pass through the block; treatments are allocated in the pool. */
 REMAT_MUST_CHECK enum remat_status remat_block_options(struct remat_block_model *block, struct remat_pool *pool,
                                                        struct remat_chain_block *out, struct remat_error *err);
+/* Fills in out->lights. */
+REMAT_MUST_CHECK enum remat_status remat_block_lights(struct remat_block_model *block, struct remat_pool *pool,
+                                                      struct remat_chain_block *out, struct remat_error *err);
 
 #endif

@@ -23,7 +23,7 @@ struct making {
     struct remat_block_model *out;
     struct list value_of; /* values met, in the order of meeting = data */
     int32_t *datum_of;    /* per value, -1 = not met */
-    struct list source, pinned, arriving, handed, handed_and_input, leaving;
+    struct list source, outside, inputs, pinned, arriving, handed, handed_and_input, leaving, leaving_light;
     struct remat_error *err;
 };
 
@@ -119,6 +119,7 @@ static enum remat_status sort_values(struct making *m)
         if (is_input(m, v)) {
             out->input[d] = true;
             out->input_bytes += out->model.data[d].bytes;
+            REMAT_TRY(push(&m->inputs, d, m->err));
         }
         if (is_handed(m, v)) {
             REMAT_TRY(push(&m->handed, d, m->err));
@@ -129,8 +130,13 @@ static enum remat_status sort_values(struct making *m)
         /* The input counts until the end of the backward part, whoever holds it. */
         if (remat_partition_crosses_back(m->p, v, out->block) || is_input(m, v))
             REMAT_TRY(push(&m->leaving, d, m->err));
+        if (remat_partition_crosses_back(m->p, v, out->block) && !is_input(m, v))
+            REMAT_TRY(push(&m->leaving_light, d, m->err));
         out->given[d] = !is_inner(m, v) || m->p->pinned[v];
     }
+    for (d = 0; d < m->source.count; d++)
+        if (!out->input[m->source.items[d]])
+            REMAT_TRY(push(&m->outside, m->source.items[d], m->err));
     return REMAT_OK;
 }
 
@@ -182,6 +188,16 @@ static enum remat_status add_alternates(struct making *m)
     return REMAT_OK;
 }
 
+/* The stages of `last`, but for who makes the input and whether it has to be there at the end. */
+static enum remat_status add_light(struct making *m, int32_t begin, int32_t end)
+{
+    struct remat_block_model *out = m->out;
+    memcpy(out->light, out->last, (size_t)out->last_count * sizeof *out->light);
+    REMAT_TRY(add_source(m, begin, NULL, &m->outside, &out->light[0]));
+    REMAT_TRY(add_source(m, end, &m->leaving_light, NULL, &out->light[out->last_count - 1]));
+    return add_source(m, begin - 1, NULL, &m->inputs, &out->input_node); /* comes first wherever it runs */
+}
+
 static enum remat_status add_nodes(struct making *m)
 {
     struct remat_block_model *out = m->out;
@@ -219,6 +235,7 @@ static enum remat_status add_nodes(struct making *m)
     memcpy(out->pass, (int32_t[]){source, pinned, gap}, sizeof out->pass);
     memcpy(out->hold, (int32_t[]){source, pinned, hold}, sizeof out->hold);
     memcpy(out->soft, (int32_t[]){source, pinned, out->kept_node, gap}, sizeof out->soft);
+    REMAT_TRY_GOTO(add_light(m, begin, end), done);
     status = add_alternates(m);
 done:
     free(kept.items);
@@ -271,13 +288,16 @@ static enum remat_status build(struct making *m)
     REMAT_TRY(REMAT_ALLOC(out->forward_end, out->model.data_count, m->err));
     REMAT_TRY(REMAT_ALLOC(out->whole, stages, m->err));
     REMAT_TRY(REMAT_ALLOC(out->last, stages, m->err));
+    REMAT_TRY(REMAT_ALLOC(out->light, stages, m->err));
     REMAT_TRY(sort_values(m));
     REMAT_TRY(add_nodes(m));
     for (d = 0; d < out->model.data_count; d++) {
         int32_t end = p->forward_end[out->model.data[d].value], limit = p->forward[out->block + 1];
         out->forward_end[d] = (end < limit ? end : limit) - p->forward[out->block] + 1;
     }
+    out->model.nodes[out->input_node].last_key = INT32_MAX; /* a recipe, but of no use elsewhere: */
     REMAT_TRY(remat_model_link(&out->model, m->err));
+    out->model.nodes[out->input_node].last_key = -1;
     REMAT_TRY(find_candidates(m));
     sign(m);
     return remat_retention_init(&out->work, &out->model, m->err);
@@ -295,11 +315,14 @@ enum remat_status remat_block_model_make(const struct remat_task_graph *graph, c
     free(m.datum_of);
     free(m.value_of.items);
     free(m.source.items);
+    free(m.outside.items);
+    free(m.inputs.items);
     free(m.pinned.items);
     free(m.arriving.items);
     free(m.handed.items);
     free(m.handed_and_input.items);
     free(m.leaving.items);
+    free(m.leaving_light.items);
     return status;
 }
 
@@ -314,5 +337,6 @@ void remat_block_model_free(struct remat_block_model *block)
     free(block->input);
     free(block->whole);
     free(block->last);
+    free(block->light);
     memset(block, 0, sizeof *block);
 }

@@ -70,6 +70,12 @@ static struct remat_term base_again(const struct remat_chain_table *t, int32_t l
     return (struct remat_term){.from = last->backward_peak_bytes, .cost = last->cost_ns, .left = &t->free};
 }
 
+static struct remat_term base_light(const struct remat_chain_table *t, int32_t l, int32_t k)
+{
+    const struct remat_chain_light *light = &t->chain->blocks[l].lights[k];
+    return (struct remat_term){.from = light->backward_peak_bytes, .cost = light->cost_ns, .left = &t->free};
+}
+
 /* `peak` and `pass` accumulate over j = i + 1, i + 2, ... */
 static struct remat_term check_again(const struct remat_chain_table *t, int32_t i, int32_t j, int32_t l, int64_t *peak,
                                      double *pass)
@@ -81,6 +87,16 @@ static struct remat_term check_again(const struct remat_chain_table *t, int32_t 
                                .cost = *pass,
                                .left = again_row(t, j, l),
                                .right = again_row(t, i, j - 1)};
+}
+
+/* `peak` and `pass` are those of passing from i to l. */
+static struct remat_term light_again(const struct remat_chain_table *t, int32_t i, int32_t l, int32_t k, int64_t peak,
+                                     double pass)
+{
+    const struct remat_chain_light *light = &t->chain->blocks[l].lights[k];
+    return (struct remat_term){.from = largest(light->backward_peak_bytes, light->beside_bytes + peak),
+                               .cost = light->makes * pass + light->cost_ns,
+                               .left = again_row(t, i, l - 1)};
 }
 
 static struct remat_term check_first(const struct remat_chain_table *t, int32_t i, int32_t j, int64_t *peak)
@@ -127,11 +143,17 @@ static enum remat_status fill_again(struct remat_chain_table *t, int32_t i, int3
     int32_t j, c;
     for (c = 0; i == l && c < t->chain->blocks[l].lasts_count; c++)
         REMAT_TRY(relax(t, row, base_again(t, l, c), err));
+    for (c = 0; i == l && c < t->chain->blocks[l].lights_count; c++)
+        if (t->chain->blocks[l].lights[c].makes == 0)
+            REMAT_TRY(relax(t, row, base_light(t, l, c), err));
     for (c = 0; i < l && c < t->chain->blocks[i].choices_count; c++)
         if (t->chain->blocks[i].choices[c].nested)
             REMAT_TRY(relax(t, row, keep_again(t, i, l, c), err));
     for (j = i + 1; j <= l; j++)
         REMAT_TRY(relax(t, row, check_again(t, i, j, l, &peak, &pass), err));
+    for (c = 0; i < l && c < t->chain->blocks[l].lights_count; c++)
+        if (t->chain->blocks[l].lights[c].makes > 0)
+            REMAT_TRY(relax(t, row, light_again(t, i, l, c, peak, pass), err));
     return REMAT_OK;
 }
 
@@ -252,11 +274,22 @@ static bool attains(const struct remat_term *term, const struct place *place)
 
 static void read_base(struct reading *r, int32_t l, const struct place *place)
 {
-    struct remat_term term = base_again(r->table, l, 0);
-    int32_t c = 0;
-    while (!attains(&term, place))
-        term = base_again(r->table, l, ++c);
-    decide(r, REMAT_CHAIN_LAST, l, c, l, l);
+    const struct remat_chain_block *block = &r->table->chain->blocks[l];
+    int32_t c;
+    for (c = 0; c < block->lasts_count; c++) {
+        struct remat_term term = base_again(r->table, l, c);
+        if (attains(&term, place)) {
+            decide(r, REMAT_CHAIN_LAST, l, c, l, l);
+            return;
+        }
+    }
+    for (c = 0; c < block->lights_count; c++) {
+        struct remat_term term = base_light(r->table, l, c);
+        if (block->lights[c].makes == 0 && attains(&term, place)) {
+            decide(r, REMAT_CHAIN_LIGHT, l, c, l, l);
+            return;
+        }
+    }
 }
 
 /* Which choice attains again[i..l] there, or -1. */
@@ -271,17 +304,24 @@ static int32_t find_keep(const struct remat_chain_table *t, int32_t i, int32_t l
     return -1;
 }
 
-static int32_t find_check(const struct remat_chain_table *t, int32_t i, int32_t l, const struct place *place)
+/* The checkpoint that attains again[i..l] there, or -1: then it is *light. */
+static int32_t find_check(const struct remat_chain_table *t, int32_t i, int32_t l, const struct place *place,
+                          int32_t *light)
 {
     int64_t peak = 0;
     double pass = 0;
-    int32_t j = i;
-    struct remat_term check;
-    do {
-        j++;
-        check = check_again(t, i, j, l, &peak, &pass);
-    } while (!attains(&check, place));
-    return j;
+    int32_t j;
+    struct remat_term term;
+    for (j = i + 1; j <= l; j++) {
+        term = check_again(t, i, j, l, &peak, &pass);
+        if (attains(&term, place))
+            return j;
+    }
+    *light = -1;
+    do
+        term = light_again(t, i, l, ++*light, peak, pass);
+    while (t->chain->blocks[l].lights[*light].makes == 0 || !attains(&term, place));
+    return -1;
 }
 
 static void read_again(struct reading *r, int32_t i, int32_t l, int64_t bytes)
@@ -289,18 +329,21 @@ static void read_again(struct reading *r, int32_t i, int32_t l, int64_t bytes)
     const struct remat_chain_table *t = r->table;
     struct place place = place_at(again_row(t, i, l), bytes);
     while (i < l) {
-        int32_t c = find_keep(t, i, l, &place), j;
+        int32_t c = find_keep(t, i, l, &place), j, light;
         if (c >= 0) {
             decide(r, REMAT_CHAIN_CHOOSE, i, c, l, i);
             decide(r, REMAT_CHAIN_INPUT, i + 1, 0, l, i);
             bytes = place.bytes - keep_again(t, i, l, c).shift;
             i++;
-        } else {
-            j = find_check(t, i, l, &place);
+        } else if ((j = find_check(t, i, l, &place, &light)) >= 0) {
             decide(r, REMAT_CHAIN_INPUT, j, 0, l, j);
             read_again(r, i, j - 1, place.bytes);
             bytes = place.bytes - input_beside(t->chain, i, j);
             i = j;
+        } else {
+            decide(r, REMAT_CHAIN_LIGHT, l, light, l, l);
+            bytes = place.bytes;
+            l--;
         }
         place = place_at(again_row(t, i, l), bytes);
     }

@@ -37,6 +37,16 @@ struct remat_chain_last {
     uint8_t *treatments;
 };
 
+/* A way to run the backward part of a block in which every datum is held from a stage of its own on. Either whoever ran
+ * the block holds its input, which is not counted (makes = 0), or the input is one of those data: it is made again from
+ * an earlier block's so many times, while `beside_bytes` are live at most. */
+struct remat_chain_light {
+    int64_t backward_peak_bytes, beside_bytes;
+    double cost_ns; /* without what making the input takes */
+    int32_t makes;
+    int32_t *since; /* of the candidates, then of the input: stage of the backward part */
+};
+
 struct remat_chain_block {
     int64_t input_bytes, output_bytes; /* output: what of the next input is new */
     int64_t gradient_bytes;            /* arrives at its backward part */
@@ -45,7 +55,8 @@ struct remat_chain_block {
     int64_t hold_peak_bytes;           /* of that, its input held and not counted */
     struct remat_chain_choice *choices;
     struct remat_chain_last *lasts; /* by increasing cost */
-    int32_t choices_count, lasts_count;
+    struct remat_chain_light *lights;
+    int32_t choices_count, lasts_count, lights_count;
 };
 
 struct remat_chain {
@@ -67,12 +78,13 @@ void remat_chain_table_free(struct remat_chain_table *table);
 /* Added cost of the whole chain. */
 const struct remat_steps *remat_chain_costs(const struct remat_chain_table *table);
 
-enum remat_chain_act { REMAT_CHAIN_CHOOSE, REMAT_CHAIN_LAST, REMAT_CHAIN_INPUT };
+enum remat_chain_act { REMAT_CHAIN_CHOOSE, REMAT_CHAIN_LAST, REMAT_CHAIN_LIGHT, REMAT_CHAIN_INPUT };
 
 /* What the plan does. `since` = number of blocks: from the first forward pass on, else from the backward part of block
  * `since` on.
  *   CHOOSE  block runs as choices[index], its kept values held since `since`
  *   LAST    block runs as lasts[index]
+ *   LIGHT   block runs as lights[index]
  *   INPUT   the input of block is held since `since` to the end of the backward part of block `until` */
 struct remat_chain_decision {
     enum remat_chain_act act;

@@ -51,6 +51,12 @@ static int64_t arriving_bytes(const struct remat_curve *c, int32_t block)
     return bytes;
 }
 
+static enum remat_status make_options(struct remat_curve *c, int32_t b, struct remat_error *err)
+{
+    REMAT_TRY(remat_block_options(&c->blocks[b], &c->pool, &c->chain.blocks[b], err));
+    return remat_block_lights(&c->blocks[b], &c->pool, &c->chain.blocks[b], err);
+}
+
 static enum remat_status make_blocks(struct remat_curve *c, struct remat_error *err)
 {
     int32_t *last_keys, b;
@@ -68,7 +74,7 @@ static enum remat_status make_blocks(struct remat_curve *c, struct remat_error *
         if (twin < b)
             *block = c->chain.blocks[twin];
         else
-            REMAT_TRY_GOTO(remat_block_options(&c->blocks[b], &c->pool, block, err), done);
+            REMAT_TRY_GOTO(make_options(c, b, err), done);
         block->input_bytes = c->blocks[b].input_bytes;
         block->output_bytes = c->blocks[b].output_bytes;
         block->gradient_bytes = arriving_bytes(c, b);
@@ -125,6 +131,16 @@ static void apply_treatments(struct remat_curve *c, int32_t b, const uint8_t *tr
     }
 }
 
+static void apply_light(struct remat_curve *c, int32_t b, const struct remat_chain_light *light)
+{
+    const struct remat_block_model *block = &c->blocks[b];
+    int32_t begin = c->partition.backward[b + 1], end = c->partition.backward[b], k;
+    for (k = 0; k < block->candidates_count; k++)
+        remat_hold_add(&c->holds[block->model.data[block->candidates[k]].value], begin + light->since[k], end);
+    for (k = c->inputs_begin[b]; k < c->inputs_begin[b + 1] && light->makes > 0; k++)
+        remat_hold_add(&c->holds[c->inputs[k]], begin + light->since[block->candidates_count], end);
+}
+
 static void apply(struct remat_curve *c, const struct remat_chain_decision *d)
 {
     const struct remat_chain_block *block = &c->chain.blocks[d->block];
@@ -134,6 +150,8 @@ static void apply(struct remat_curve *c, const struct remat_chain_decision *d)
     else if (d->act == REMAT_CHAIN_LAST)
         apply_treatments(c, d->block, block->lasts[d->index].treatments, c->blocks[d->block].candidates_count,
                          d->since);
+    else if (d->act == REMAT_CHAIN_LIGHT)
+        apply_light(c, d->block, &block->lights[d->index]);
     else
         for (k = c->inputs_begin[d->block]; k < c->inputs_begin[d->block + 1]; k++)
             remat_hold_add(&c->holds[c->inputs[k]], since_stage(c, d->since, c->inputs[k]),
