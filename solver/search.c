@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static const double FORESIGHT_SHARE = 0.1; /* of a limit of time */
+static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6; /* of a limit of time */
 static const double AGAIN_WITHIN = 0.9;
 
 /* Keep-all if it fits, else the chain method's answer. */
@@ -80,19 +80,33 @@ static enum remat_status foresee(struct remat_search *search, struct remat_solve
     return remat_closure_strengthen(search->closure, &effort, progress, bound, err);
 }
 
-/* Walks from what is known, or from what can be reached. */
+/* Something within the budget, if it can be reached; what that takes is gone from the limit of time. */
+static enum remat_status reach(struct remat_search *search, struct remat_solve_options *options,
+                               struct remat_incumbent *best, struct remat_error *err)
+{
+    double started = remat_clock_seconds(), least = (1 - MOST_REACH) * options->time_limit_seconds;
+    struct remat_best found = {0};
+    enum remat_status status = remat_search_reach(search, options, &found, err);
+    if (status == REMAT_OK)
+        status = remat_search_offer(search, options->budget_bytes, &found, best, err);
+    remat_best_free(&found);
+    options->time_limit_seconds -= remat_clock_seconds() - started;
+    if (options->time_limit_seconds < least)
+        options->time_limit_seconds = least;
+    return status;
+}
+
+/* Walks from what is known, if anything. */
 static enum remat_status walk(struct remat_search *search, int32_t walkers, const struct remat_walks *walks,
                               struct remat_incumbent *best, struct remat_error *err)
 {
     struct remat_walker *walker = &search->walkers[0];
     struct remat_best found = {0};
-    enum remat_status status;
+    enum remat_status status = REMAT_OK;
     if (best->found) {
         status = remat_walker_load(walker, search->graph, &best->schedule, err);
         if (status == REMAT_OK)
             status = remat_best_offer(&found, &walker->sequence, err);
-    } else {
-        status = remat_search_reach(search, walks->options, &found, err);
     }
     if (found.found)
         remat_progress_find(walks->progress, found.cost_ns);
@@ -142,12 +156,16 @@ static enum remat_status improve(struct remat_search *search, const struct remat
     remat_progress_prove(&progress, bound.lower_bound_ns);
     if (remat_progress_is_enough(&progress))
         return REMAT_OK;
-    if (threads == 1)
-        REMAT_TRY(foresee(search, &rest, &bound, &progress, err));
-    if (remat_progress_is_enough(&progress))
-        return REMAT_OK;
     REMAT_TRY(offer_exact(search, budget, best, &settled, err));
     if (settled)
+        return REMAT_OK;
+    if (!best->found)
+        REMAT_TRY(reach(search, &rest, best, err));
+    if (best->found)
+        remat_progress_find(&progress, best->cost_ns);
+    if (threads == 1 && best->found && !remat_progress_is_enough(&progress))
+        REMAT_TRY(foresee(search, &rest, &bound, &progress, err));
+    if (remat_progress_is_enough(&progress))
         return REMAT_OK;
     walks.price = bound.price;
     return threads == 1 ? walk(search, 1, &walks, best, err)

@@ -16,7 +16,9 @@ struct leg {
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
                                   {0.80, 0.1, false}, {0.90, 0.2, false}, {0.97, 0.05, false}};
 static const double COLD = 0.01, AGAIN_SHARE = 0.2, FIRST_STEP = 0.08, LAST_STEP = 0.005, STRICT = 1000,
-                    HASTE = 1.0 / 256, REACH_SHARE = 0.5, POLISH_SHARE = 0.03;
+                    HASTE = 1.0 / 256, REACH_SHARE = 0.5, POLISH_SHARE = 0.03, BASE_HOT = 0.3, BASE_COLD = 0.02,
+                    BASE_PRICE = 10,
+                    BASE_SHARE = 8; /* of a walk from the smallest plan: so much longer is one from the base order */
 
 static int64_t work_of(const struct remat_search *search, int64_t work_per_stage)
 {
@@ -39,6 +41,29 @@ static enum remat_status walk_down(struct remat_search *search, double budget, i
                                   .stop = stop,
                                   .price = STRICT * (double)search->walkers[0].sequence.cost_ns / budget,
                                   .best = best};
+    if (seconds > 0)
+        anneal.deadline = remat_clock_seconds() + seconds;
+    return remat_anneal(&anneal, err);
+}
+
+/* Walks from the base order until something fits. Few values are dropped there, and the price of memory rises until
+ * enough are: in graphs that are no chains that gets farther, and to faster plans, than from the smallest known one,
+ * where nearly all is made again. */
+static enum remat_status walk_in(struct remat_search *search, double budget, int64_t work, double seconds,
+                                 const volatile sig_atomic_t *stop, struct remat_best *best, struct remat_error *err)
+{
+    struct remat_progress anything = {.best_ns = INT64_MAX, .proven_ns = INT64_MAX};
+    struct remat_sequence *sequence = &search->walkers[0].sequence;
+    struct remat_anneal anneal = {.mover = &search->walkers[0].mover,
+                                  .budget_bytes = budget,
+                                  .hot = BASE_HOT,
+                                  .cold = BASE_COLD,
+                                  .work = work_of(search, work),
+                                  .progress = &anything,
+                                  .stop = stop,
+                                  .best = best};
+    REMAT_TRY(remat_sequence_reset(sequence, err));
+    anneal.price = BASE_PRICE * (double)sequence->cost_ns / budget;
     if (seconds > 0)
         anneal.deadline = remat_clock_seconds() + seconds;
     return remat_anneal(&anneal, err);
@@ -134,14 +159,21 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
     return REMAT_OK;
 }
 
-/* A walk from the smallest known plan to one of at most `target` bytes, which takes its place. */
-static enum remat_status lower_to(struct remat_search *search, double target, int64_t work, double seconds,
-                                  const volatile sig_atomic_t *stop, bool *lowered, struct remat_error *err)
+/* Where a walk begins. */
+enum start { FROM_SMALLEST, FROM_BASE };
+
+/* A walk to a plan of at most `target` bytes, which takes the smallest known one's place. */
+static enum remat_status lower_to(struct remat_search *search, enum start start, double target, int64_t work,
+                                  double seconds, const volatile sig_atomic_t *stop, bool *lowered,
+                                  struct remat_error *err)
 {
     struct remat_best found = {0};
-    enum remat_status status = remat_walker_load(&search->walkers[0], search->graph, &search->smallest.schedule, err);
+    enum remat_status status = REMAT_OK;
+    if (start == FROM_SMALLEST)
+        status = remat_walker_load(&search->walkers[0], search->graph, &search->smallest.schedule, err);
     if (status == REMAT_OK)
-        status = walk_down(search, target, work, seconds, stop, &found, err);
+        status = start == FROM_SMALLEST ? walk_down(search, target, work, seconds, stop, &found, err)
+                                        : walk_in(search, target, work, seconds, stop, &found, err);
     if (status == REMAT_OK)
         status = remat_search_offer(search, 0, &found, &search->smallest, err);
     *lowered = found.found;
@@ -164,32 +196,39 @@ enum remat_status remat_search_lower(struct remat_search *search, const struct r
     bool lowered;
     for (k = 0; k < FLOOR_WALKS && step > LAST_STEP && *peak > least; k++) {
         double target = most_of((1 - step) * (double)*peak, (double)least);
-        REMAT_TRY(lower_to(search, target, FLOOR_WORK, seconds, options->stop, &lowered, err));
+        REMAT_TRY(lower_to(search, FROM_SMALLEST, target, FLOOR_WORK, seconds, options->stop, &lowered, err));
+        if (!lowered)
+            REMAT_TRY(lower_to(search, FROM_BASE, target, FLOOR_WORK, seconds, options->stop, &lowered, err));
         if (!lowered)
             step /= 2;
     }
     return REMAT_OK;
 }
 
-/* At once, if a hasty walk gets there, else in steps; in smaller ones and with more time where walks fail. */
+/* At once, if a walk from the base order or a hasty one from the smallest plan gets there, else in steps; in smaller
+ * ones and with more time where walks fail. */
 enum remat_status remat_search_reach(struct remat_search *search, const struct remat_solve_options *options,
                                      struct remat_best *best, struct remat_error *err)
 {
     double seconds = HASTE * options->time_limit_seconds, step = 1;
     double deadline = remat_clock_seconds() + REACH_SHARE * options->time_limit_seconds;
     double budget = (double)options->budget_bytes;
+    bool round = true; /* a new one begins */
     REMAT_TRY(remat_search_know_smallest(search, options, err));
     while ((double)search->smallest.peak_bytes > budget && remat_clock_seconds() < deadline &&
            !(options->stop && *options->stop)) {
-        double target = most_of((1 - step) * (double)search->smallest.peak_bytes, budget);
-        bool lowered;
-        REMAT_TRY(lower_to(search, target, FEASIBILITY_WORK, seconds, options->stop, &lowered, err));
-        if (lowered)
+        double target = round ? budget : most_of((1 - step) * (double)search->smallest.peak_bytes, budget);
+        bool lowered, at_base = round;
+        round = false;
+        REMAT_TRY(lower_to(search, at_base ? FROM_BASE : FROM_SMALLEST, target, FEASIBILITY_WORK,
+                           at_base ? BASE_SHARE * seconds : seconds, options->stop, &lowered, err));
+        if (lowered || at_base)
             continue;
         step = step > FIRST_STEP ? FIRST_STEP : step / 2;
         if (step < LAST_STEP) {
             step = FIRST_STEP;
             seconds *= 2;
+            round = true;
         }
     }
     if ((double)search->smallest.peak_bytes > budget) {
