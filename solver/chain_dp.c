@@ -329,7 +329,7 @@ static void read_again(struct reading *r, int32_t i, int32_t l, int64_t bytes)
     const struct remat_chain_table *t = r->table;
     struct place place = place_at(again_row(t, i, l), bytes);
     while (i < l) {
-        int32_t c = find_keep(t, i, l, &place), j, light;
+        int32_t c = find_keep(t, i, l, &place), light = -1, j;
         if (c >= 0) {
             decide(r, REMAT_CHAIN_CHOOSE, i, c, l, i);
             decide(r, REMAT_CHAIN_INPUT, i + 1, 0, l, i);
