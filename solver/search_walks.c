@@ -6,7 +6,7 @@
 /* Work limits are counted in changes of the sequence, per stage of graphs up to a size; larger ones take longer for
  * each. */
 enum { SEARCH_WORK = 18000, FEASIBILITY_WORK = 9000, FLOOR_WORK = 4500, SMALL = 100, LARGE = 400 };
-enum { FLOOR_WALKS = 24, WINDOW_STATES = 600 };
+enum { FLOOR_WALKS = 24, WINDOW_STATES = 600, BASE_WALKS = 2 };
 
 /* A stage of the search: until a share of the limit, from the base order or the best found, at a temperature. */
 struct leg {
@@ -16,9 +16,9 @@ struct leg {
 static const struct leg legs[] = {{0.08, 0.1, false}, {0.30, 0.3, true},  {0.45, 0.1, false}, {0.70, 0.3, true},
                                   {0.80, 0.1, false}, {0.90, 0.2, false}, {0.97, 0.05, false}};
 static const double COLD = 0.01, AGAIN_SHARE = 0.2, FIRST_STEP = 0.08, LAST_STEP = 0.005, STRICT = 1000,
-                    HASTE = 1.0 / 256, REACH_SHARE = 0.5, POLISH_SHARE = 0.03, BASE_HOT = 0.3, BASE_COLD = 0.02,
-                    BASE_PRICE = 10,
-                    BASE_SHARE = 8; /* of a walk from the smallest plan: so much longer is one from the base order */
+                    HASTE = 1.0 / 256, REACH_SHARE = 0.5, POLISH_SHARE = 0.03;
+/* Walks from the base order. */
+static const double BASE_HOT = 0.3, BASE_COLD = 0.02, BASE_PRICE = 10, BASE_HASTE = 1.0 / 32, BASE_GROWTH = 3;
 
 static int64_t work_of(const struct remat_search *search, int64_t work_per_stage)
 {
@@ -205,31 +205,43 @@ enum remat_status remat_search_lower(struct remat_search *search, const struct r
     return REMAT_OK;
 }
 
-/* At once, if a walk from the base order or a hasty one from the smallest plan gets there, else in steps; in smaller
- * ones and with more time where walks fail. */
+/* What to try next where nothing is within the budget. */
+struct reaching {
+    int32_t base_walks;           /* from the base order, before others in steps */
+    double base_seconds, seconds; /* of each */
+    double step;                  /* for so much less than the smallest known plan needs, as a share */
+};
+
+/* After an attempt: smaller steps where others fail, and more time once they are too small. */
+static void go_on(struct reaching *r, bool lowered)
+{
+    if (r->base_walks > 0) {
+        r->base_walks--;
+        return;
+    }
+    if (lowered)
+        return;
+    r->step = r->step > FIRST_STEP ? FIRST_STEP : r->step / 2;
+    if (r->step < LAST_STEP)
+        *r = (struct reaching){BASE_WALKS, BASE_GROWTH * r->base_seconds, 2 * r->seconds, FIRST_STEP};
+}
+
+/* Walks from the base order to the budget at once, and from the smallest plan: at once, too, if a hasty one gets there,
+ * else in steps. */
 enum remat_status remat_search_reach(struct remat_search *search, const struct remat_solve_options *options,
                                      struct remat_best *best, struct remat_error *err)
 {
-    double seconds = HASTE * options->time_limit_seconds, step = 1;
-    double deadline = remat_clock_seconds() + REACH_SHARE * options->time_limit_seconds;
+    double limit = options->time_limit_seconds, deadline = remat_clock_seconds() + REACH_SHARE * limit;
     double budget = (double)options->budget_bytes;
-    bool round = true; /* a new one begins */
+    struct reaching r = {BASE_WALKS, BASE_HASTE * limit, HASTE * limit, 1};
     REMAT_TRY(remat_search_know_smallest(search, options, err));
     while ((double)search->smallest.peak_bytes > budget && remat_clock_seconds() < deadline &&
            !(options->stop && *options->stop)) {
-        double target = round ? budget : most_of((1 - step) * (double)search->smallest.peak_bytes, budget);
-        bool lowered, at_base = round;
-        round = false;
+        bool at_base = r.base_walks > 0, lowered;
+        double target = at_base ? budget : most_of((1 - r.step) * (double)search->smallest.peak_bytes, budget);
         REMAT_TRY(lower_to(search, at_base ? FROM_BASE : FROM_SMALLEST, target, FEASIBILITY_WORK,
-                           at_base ? BASE_SHARE * seconds : seconds, options->stop, &lowered, err));
-        if (lowered || at_base)
-            continue;
-        step = step > FIRST_STEP ? FIRST_STEP : step / 2;
-        if (step < LAST_STEP) {
-            step = FIRST_STEP;
-            seconds *= 2;
-            round = true;
-        }
+                           at_base ? r.base_seconds : r.seconds, options->stop, &lowered, err));
+        go_on(&r, lowered);
     }
     if ((double)search->smallest.peak_bytes > budget) {
         search->lowered = true; /* as far as time allows */
