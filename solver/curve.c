@@ -137,8 +137,9 @@ static void apply_light(struct remat_curve *c, int32_t b, const struct remat_cha
     int32_t begin = c->partition.backward[b + 1], end = c->partition.backward[b], k;
     for (k = 0; k < block->candidates_count; k++)
         remat_hold_add(&c->holds[block->model.data[block->candidates[k]].value], begin + light->since[k], end);
+    /* Not to be there for the block before, which does not count on it. */
     for (k = c->inputs_begin[b]; k < c->inputs_begin[b + 1] && light->makes > 0; k++)
-        remat_hold_add(&c->holds[c->inputs[k]], begin + light->since[block->candidates_count], end);
+        remat_hold_add(&c->holds[c->inputs[k]], begin + light->since[block->candidates_count], end - 1);
 }
 
 static void apply(struct remat_curve *c, const struct remat_chain_decision *d)

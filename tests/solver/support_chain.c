@@ -374,6 +374,7 @@ void free_chain(struct remat_chain *chain)
     int32_t b;
     for (b = 0; b < chain->count; b++) {
         free(chain->blocks[b].choices);
+        free(chain->blocks[b].lights);
         free(chain->blocks[b].lasts);
     }
     free(chain->blocks);

@@ -2,6 +2,7 @@
 #include "tests/solver/support_chain.h"
 
 #include "core/base/rng.h"
+#include "solver/curve.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -88,6 +89,22 @@ static void set_choices(struct remat_chain_block *block, uint64_t seed, int64_t 
     }
 }
 
+/* One that leaves the input where it is, and one in less memory that makes it again. */
+static void set_lights(struct remat_chain_block *block, uint64_t seed, int64_t scale)
+{
+    int32_t k;
+    block->lights = calloc(2, sizeof *block->lights);
+    assert_non_null(block->lights);
+    block->lights_count = 2;
+    for (k = 0; k < 2; k++) {
+        struct remat_chain_light *light = &block->lights[k];
+        light->makes = 2 * k;
+        light->backward_peak_bytes = (4 - k) * scale + draw(seed, scale);
+        light->beside_bytes = k * (scale + draw(seed, scale));
+        light->cost_ns = block->again_ns + 40 + (double)draw(seed, 20);
+    }
+}
+
 static struct remat_chain random_chain(int32_t count, uint64_t seed, int64_t scale, double cost_scale)
 {
     struct remat_chain chain = uniform_chain(count, scale, 3 * scale, 100);
@@ -103,6 +120,9 @@ static struct remat_chain random_chain(int32_t count, uint64_t seed, int64_t sca
         block->hold_peak_bytes = 2 * scale;
         block->pass_peak_bytes = block->input_bytes + 2 * scale;
         set_choices(block, seed, scale);
+        set_lights(block, seed, scale);
+        for (k = 0; k < block->lights_count; k++)
+            block->lights[k].cost_ns += (cost_scale - 1) * (block->lights[k].cost_ns - block->again_ns);
         for (k = 0; k < block->choices_count; k++) {
             block->choices[k].extra_ns *= cost_scale;
             block->choices[k].soft_ns *= cost_scale;
@@ -124,8 +144,17 @@ static int64_t whole_bytes(const struct remat_chain *chain)
 }
 
 /* The recurrence of solver/chain_dp.h on exact bytes, top down without any table, for short chains. */
+static double exact_base(const struct remat_chain_block *block, int64_t m)
+{
+    double best = m >= block->lasts[0].backward_peak_bytes ? block->lasts[0].cost_ns : INFINITY;
+    if (m >= block->lights[0].backward_peak_bytes && block->lights[0].cost_ns < best)
+        best = block->lights[0].cost_ns;
+    return best;
+}
+
 static double exact_again(const struct remat_chain *chain, int32_t i, int32_t l, int64_t m)
 {
+    const struct remat_chain_light *light = &chain->blocks[l].lights[1];
     const struct remat_chain_block *block = &chain->blocks[i];
     double best = INFINITY, pass = 0, other;
     int64_t peak = 0, gradient = chain->blocks[l].gradient_bytes;
@@ -133,7 +162,7 @@ static double exact_again(const struct remat_chain *chain, int32_t i, int32_t l,
     if (m < 0)
         return INFINITY;
     if (i == l)
-        return m >= block->lasts[0].backward_peak_bytes ? block->lasts[0].cost_ns : INFINITY;
+        return exact_base(block, m);
     for (c = 0; c < block->choices_count; c++) {
         const struct remat_chain_choice *choice = &block->choices[c];
         if (m < gradient + choice->forward_peak_bytes || m < choice->backward_peak_bytes)
@@ -147,8 +176,12 @@ static double exact_again(const struct remat_chain *chain, int32_t i, int32_t l,
         peak = needed > peak ? needed : peak;
         pass += chain->blocks[j - 1].again_ns;
         if (m < gradient + peak)
-            break;
+            continue;
         other = pass + exact_again(chain, j, l, m - chain->blocks[j].input_bytes) + exact_again(chain, i, j - 1, m);
+        best = other < best ? other : best;
+    }
+    if (m >= light->backward_peak_bytes && m >= light->beside_bytes + peak) {
+        other = light->makes * pass + light->cost_ns + exact_again(chain, i, l - 1, m);
         best = other < best ? other : best;
     }
     return best;
@@ -280,6 +313,8 @@ static void test_scaling(void **state)
         struct remat_chain_block *block = &chain.blocks[b];
         block->input_bytes *= 7, block->output_bytes *= 7, block->gradient_bytes *= 7;
         block->pass_peak_bytes *= 7, block->hold_peak_bytes *= 7, block->lasts[0].backward_peak_bytes *= 7;
+        for (c = 0; c < block->lights_count; c++)
+            block->lights[c].backward_peak_bytes *= 7, block->lights[c].beside_bytes *= 7;
         for (c = 0; c < block->choices_count; c++) {
             block->choices[c].kept_bytes *= 7;
             block->choices[c].forward_peak_bytes *= 7;
@@ -294,7 +329,7 @@ static void test_scaling(void **state)
     free_chain(&costly);
 }
 
-/* Every block is decided once, and every input that a block starts from is held. */
+/* Every block is decided once, and every input that a block starts from is held, or made again by its light. */
 static void test_extraction(void **state)
 {
     struct remat_chain chain = random_chain(14, 9, 60, 1);
@@ -314,6 +349,9 @@ static void test_extraction(void **state)
                 held[decisions[k].block]++;
             else
                 decided[decisions[k].block]++;
+        for (k = 0; k < count; k++)
+            if (decisions[k].act == REMAT_CHAIN_LIGHT)
+                held[decisions[k].block] += chain.blocks[decisions[k].block].lights[decisions[k].index].makes > 0;
         for (k = 0; k < 14; k++)
             assert_int_equal(decided[k], 1);
         for (k = 1; k < 14; k++)
@@ -323,12 +361,73 @@ static void test_extraction(void **state)
     free_chain(&chain);
 }
 
+/* The dynamic program over a graph's blocks, with lights or without: the least memory, and the sum of what several
+ * sizes of memory from there on cost. */
+struct outcome {
+    int64_t least_bytes;
+    double costs;
+};
+
+static struct outcome outcome_of(const struct remat_chain *chain, bool lights, int64_t from)
+{
+    struct remat_chain limited = *chain;
+    struct remat_chain_table *table;
+    struct remat_error err = {0};
+    struct outcome out = {0};
+    int32_t b, k;
+    limited.blocks = calloc((size_t)chain->count, sizeof *limited.blocks);
+    assert_non_null(limited.blocks);
+    for (b = 0; b < chain->count; b++) {
+        limited.blocks[b] = chain->blocks[b];
+        limited.blocks[b].lights_count *= lights;
+    }
+    CHECK_OK(remat_chain_table_make(&limited, INT64_MAX / 4, 0, &table, &err), err);
+    out.least_bytes = remat_chain_costs(table)->bytes[0];
+    from = from > 0 ? from : out.least_bytes;
+    for (k = 0; k < 16; k++)
+        out.costs += remat_steps_at(remat_chain_costs(table), from + from * k / 32);
+    remat_chain_table_free(table);
+    free(limited.blocks);
+    return out;
+}
+
+/* On real blocks lights are faster where memory is scarce, and the schedule for the least memory stays within it. */
+static void test_lights(void **state)
+{
+    int32_t faster = 0;
+    uint64_t seed;
+    (void)state;
+    for (seed = 0; seed < 12; seed++) {
+        struct remat_task_graph graph;
+        struct remat_curve *curve;
+        struct remat_schedule schedule;
+        struct remat_error err = {0};
+        struct outcome with, without;
+        int64_t least;
+        bool found;
+        (seed < 6 ? chain_graph : gelu_graph)(&graph, 8, 64, seed);
+        CHECK_OK(remat_curve_make(&graph, &curve, &err), err);
+        without = outcome_of(remat_curve_chain(curve), false, 0);
+        with = outcome_of(remat_curve_chain(curve), true, without.least_bytes);
+        assert_true(with.least_bytes <= without.least_bytes && with.costs <= without.costs);
+        faster += with.costs < without.costs;
+        least = with.least_bytes + remat_curve_chain(curve)->always_bytes + graph.staging_bytes;
+        CHECK_OK(remat_curve_at(curve, least, &found, &schedule, &err), err);
+        assert_true(found);
+        remat_schedule_free(&schedule);
+        remat_curve_free(curve);
+        remat_task_graph_free(&graph);
+    }
+    print_message("lights are faster in %d of 12 graphs\n", faster);
+    assert_true(faster > 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_closed_form), cmocka_unit_test(test_known_values), cmocka_unit_test(test_against_exact),
         cmocka_unit_test(test_tolerance),   cmocka_unit_test(test_limits),       cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_extraction),
+        cmocka_unit_test(test_extraction),  cmocka_unit_test(test_lights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
