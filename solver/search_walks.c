@@ -162,7 +162,7 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
 /* Where a walk begins. */
 enum start { FROM_SMALLEST, FROM_BASE };
 
-/* A walk to a plan of at most `target` bytes, which takes the smallest known one's place. */
+/* A walk to a plan of at most `target` bytes, which takes the place of the smallest known one. */
 static enum remat_status lower_to(struct remat_search *search, enum start start, double target, int64_t work,
                                   double seconds, const volatile sig_atomic_t *stop, bool *lowered,
                                   struct remat_error *err)
@@ -174,9 +174,11 @@ static enum remat_status lower_to(struct remat_search *search, enum start start,
     if (status == REMAT_OK)
         status = start == FROM_SMALLEST ? walk_down(search, target, work, seconds, stop, &found, err)
                                         : walk_in(search, target, work, seconds, stop, &found, err);
+    if (status == REMAT_OK && start == FROM_BASE && !found.found) /* it may be the smallest one all the same */
+        status = remat_best_offer(&found, &search->walkers[0].sequence, err);
     if (status == REMAT_OK)
         status = remat_search_offer(search, 0, &found, &search->smallest, err);
-    *lowered = found.found;
+    *lowered = (double)search->smallest.peak_bytes <= target;
     remat_best_free(&found);
     return status;
 }
@@ -197,7 +199,7 @@ enum remat_status remat_search_lower(struct remat_search *search, const struct r
     for (k = 0; k < FLOOR_WALKS && step > LAST_STEP && *peak > least; k++) {
         double target = most_of((1 - step) * (double)*peak, (double)least);
         REMAT_TRY(lower_to(search, FROM_SMALLEST, target, FLOOR_WORK, seconds, options->stop, &lowered, err));
-        if (!lowered)
+        if (!lowered && step >= FIRST_STEP)
             REMAT_TRY(lower_to(search, FROM_BASE, target, FLOOR_WORK, seconds, options->stop, &lowered, err));
         if (!lowered)
             step /= 2;
