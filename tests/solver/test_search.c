@@ -336,6 +336,34 @@ static void test_rescaled(void **state)
     remat_task_graph_free(&graph);
 }
 
+/* With a limit of time, too, something is found where the chain method has nothing. */
+static void test_reach(void **state)
+{
+    int32_t beyond_chain = 0;
+    uint64_t seed;
+    (void)state;
+    for (seed = 1; seed <= 8; seed++) {
+        struct remat_solve_options options = {.gap = 1000, .threads = 1, .seed = seed, .time_limit_seconds = 4};
+        struct remat_task_graph graph;
+        struct remat_plan smallest = {0};
+        struct remat_schedule schedule = {0};
+        struct remat_solving solving = {.graph = &graph};
+        struct remat_error err = {0};
+        random_dag(&graph, seed, 60, 120);
+        CHECK_OK(remat_solve_smallest(&graph, solver("search"), &options, &smallest, &err), err);
+        options.budget_bytes = smallest.live_peak_bytes + smallest.live_peak_bytes / 16;
+        beyond_chain += cost_of(&graph, "chain", options.budget_bytes) < 0;
+        CHECK_OK(solver("search")->solve(&solving, &options, &schedule, &err), err);
+        assert_true(schedule.count >= graph.order_count);
+        remat_solving_end(&solving);
+        remat_schedule_free(&schedule);
+        remat_plan_free(&smallest);
+        remat_task_graph_free(&graph);
+    }
+    print_message("%d of 8 beyond the chain\n", beyond_chain);
+    assert_true(beyond_chain > 0);
+}
+
 /* However short the time, and whoever stops it: an answer, at least as good as the chain's. */
 static void test_limits(void **state)
 {
@@ -407,6 +435,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_against_optimum),
         cmocka_unit_test(test_alternate_of_a_written_cell),
         cmocka_unit_test(test_curve),
+        cmocka_unit_test(test_reach),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_rescaled),
