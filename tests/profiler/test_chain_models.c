@@ -1,6 +1,6 @@
-/* The chain method on real models: fifteen budgets from one preparation, each at most 0.1 % above the dynamic program
- * without rounding, and placed without loss, but for the smallest. Times are the roofline's of a made-up machine, so
- * the answers are the same everywhere. */
+/* The chain method on real models: fifteen budgets from one preparation, each at most 0.1 % (the smallest 0.2 %) above
+ * the dynamic program without rounding, and placed without loss. Times are the roofline's of a made-up machine, so the
+ * answers are the same everywhere. */
 #include "models/models.h"
 #include "profiler/profiler.h"
 #include "runtime/lower/lower.h"
@@ -81,9 +81,8 @@ static void compare(const char *name, const struct remat_model_options *model)
         print_message("%s %lld bytes: %.3f ms, unrounded %.3f ms, ratio %.5f\n", name, (long long)budgets[k],
                       (double)plans[k].predicted_step_ns / 1e6, unrounded / 1e6, ratio);
         assert_true(plans[k].arena_bytes <= budgets[k]);
-        if (k > 0) /* in the smallest budget not every schedule that fits can be placed */
-            assert_int_equal(plans[k].arena_bytes, plans[k].live_peak_bytes);
-        assert_true(ratio <= (k > 0 ? 1.001 : 1.02));
+        assert_int_equal(plans[k].arena_bytes, plans[k].live_peak_bytes);
+        assert_true(ratio <= (k > 0 ? 1.001 : 1.002));
         remat_plan_free(&plans[k]);
     }
     remat_chain_table_free(table);
