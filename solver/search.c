@@ -4,6 +4,7 @@
 #include "solver/exact.h"
 #include "solver/search_team.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6; /* of a limit of time */
@@ -191,20 +192,73 @@ static enum remat_status lower_exactly(struct remat_search *search, bool *settle
     return REMAT_OK;
 }
 
-/* Once; the same answer whatever was solved before: a budget of this size is feasible to every solving. */
+/* The chain's smallest plan, lowered as far as it goes. */
+static enum remat_status lower_here(struct remat_search *search, const struct remat_solve_options *options,
+                                    struct remat_error *err)
+{
+    bool settled;
+    REMAT_TRY(remat_search_know_smallest(search, options, err));
+    REMAT_TRY(lower_exactly(search, &settled, err));
+    return settled ? REMAT_OK : remat_search_lower(search, options, err);
+}
+
+/* A graph that borrows all of another's but the tasks: each takes a nanosecond. */
+static enum remat_status make_even(const struct remat_task_graph *graph, struct remat_task_graph *out,
+                                   struct remat_error *err)
+{
+    struct remat_option *options;
+    int64_t count = 0;
+    int32_t t, k;
+    *out = *graph;
+    for (t = 0; t < graph->tasks_count; t++)
+        count += graph->tasks[t].options_count;
+    REMAT_TRY(REMAT_ALLOC(out->tasks, graph->tasks_count, err));
+    if (REMAT_ALLOC(options, count, err) != REMAT_OK) {
+        free(out->tasks);
+        return REMAT_OUT_OF_MEMORY;
+    }
+    for (t = 0; t < graph->tasks_count; t++) {
+        out->tasks[t] = graph->tasks[t];
+        out->tasks[t].options = options;
+        for (k = 0; k < graph->tasks[t].options_count; k++) {
+            *options = graph->tasks[t].options[k];
+            options++->time_ns = 1;
+        }
+    }
+    return REMAT_OK;
+}
+
+static void free_even(struct remat_task_graph *even)
+{
+    if (even->tasks_count > 0)
+        free(even->tasks[0].options);
+    free(even->tasks);
+}
+
+/* Once; the same answer whatever was solved before: a budget of this size is feasible to every solving. And whatever
+ * tasks take, which each measurement tells differently. */
 static enum remat_status lower(struct remat_search *search, const struct remat_solve_options *options,
                                struct remat_error *err)
 {
-    bool settled;
+    struct remat_task_graph even;
+    struct remat_solving solving = {.graph = &even};
+    struct remat_search *other;
+    struct remat_schedule schedule = {0};
+    enum remat_status status;
     if (search->lowered)
         return REMAT_OK;
-    REMAT_TRY(remat_search_know_smallest(search, options, err));
-    remat_mover_seed(&search->walkers[0].mover, options->seed);
-    REMAT_TRY(lower_exactly(search, &settled, err));
-    if (!settled)
-        REMAT_TRY(remat_search_lower(search, options, err));
-    search->lowered = true;
-    return remat_search_remember(search, &search->smallest, err);
+    REMAT_TRY(make_even(search->graph, &even, err));
+    status = remat_search_of(&solving, options, &other, err);
+    if (status == REMAT_OK)
+        status = lower_here(other, options, err);
+    if (status == REMAT_OK)
+        status = remat_schedule_copy(&other->smallest.schedule, &schedule, err);
+    if (status == REMAT_OK)
+        status = remat_incumbent_offer(search->graph, &search->smallest, 0, &schedule, err);
+    remat_solving_end(&solving);
+    free_even(&even);
+    search->lowered = status == REMAT_OK;
+    return status == REMAT_OK ? remat_search_remember(search, &search->smallest, err) : status;
 }
 
 enum remat_status remat_search_smallest(struct remat_solving *solving, const struct remat_solve_options *options,
