@@ -51,21 +51,32 @@ static enum remat_status new_run(struct remat_window_program *p, int32_t interva
 }
 
 /* used[window] <= sum of runs in its intervals. */
-static enum remat_status use(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way, int32_t *column,
-                             struct remat_error *err)
+static enum remat_status divide_use(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way,
+                                    struct remat_error *err)
 {
     const struct remat_way *source = &p->model->ways[way];
     int32_t *known = used_column(p, begin, end, way), k;
+    REMAT_TRY(new_column(p, 0, known, err));
+    for (k = begin; k < end && source->last_key > p->cuts[k].position; k++) {
+        REMAT_TRY(new_run(p, k, way, err));
+        REMAT_TRY(remat_linear_term(&p->linear, p->run[k * p->model->ways_count + way], -1, err));
+    }
+    REMAT_TRY(remat_linear_term(&p->linear, *known, 1, err));
+    return remat_linear_close_row(&p->linear, 0, err);
+}
+
+/* In a window of one interval a use is a run there: one column, so that runs that serve longer windows have needs. */
+static enum remat_status use(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way, int32_t *column,
+                             struct remat_error *err)
+{
+    int32_t *known = used_column(p, begin, end, way);
     if (*known < 0) {
-        REMAT_TRY(new_column(p, 0, known, err));
-        for (k = begin; k < end; k++) {
-            if (source->last_key <= p->cuts[k].position)
-                break;
-            REMAT_TRY(new_run(p, k, way, err));
-            REMAT_TRY(remat_linear_term(&p->linear, p->run[k * p->model->ways_count + way], -1, err));
+        if (end == begin + 1) {
+            REMAT_TRY(new_run(p, begin, way, err));
+            *known = p->run[begin * p->model->ways_count + way];
+        } else {
+            REMAT_TRY(divide_use(p, begin, end, way, err));
         }
-        REMAT_TRY(remat_linear_term(&p->linear, *known, 1, err));
-        REMAT_TRY(remat_linear_close_row(&p->linear, 0, err));
         REMAT_TRY(REMAT_GROW(p->pending, p->pending_capacity, p->pending_count + 2, err));
         p->pending[p->pending_count++] = end;
         p->pending[p->pending_count++] = way;

@@ -1,7 +1,7 @@
 /* The linear program of solver/window_bound.h. Columns, all between 0 and 1:
  *   run      [interval][way]: a way is used in an interval; costs its time
  *   again    [interval][way]: it is used there more than once; costs its time once more
- *   used     [window][way]: it is used in a window
+ *   used     [window][way]: it is used in a window; of one interval: the same column as run
  *   survives [cut][value]
  * and one that makes every program feasible at a price beyond all bounds. */
 #ifndef REMAT_SOLVER_WINDOW_PROGRAM_H
