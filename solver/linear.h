@@ -19,7 +19,7 @@ struct remat_linear_term {
 };
 
 struct remat_linear {
-    int64_t *costs;     /* per column, < 2^53 */
+    int64_t *costs;     /* per column, from 0 to 2^53 */
     int8_t *low, *high; /* per column */
     int64_t *limits;    /* per row, |limit| < 2^53 */
     int32_t *begins;    /* per row: its first term; one more at the end */
@@ -41,6 +41,15 @@ REMAT_MUST_CHECK enum remat_status remat_linear_close_row(struct remat_linear *l
 REMAT_MUST_CHECK enum remat_status remat_linear_proven(const struct remat_linear *linear, const double *prices,
                                                        int64_t *out, struct remat_error *err);
 
+/* What prices charge: costs less that, per column, and what they prove; in units of 2^-REMAT_PRICE_BITS. */
+enum { REMAT_PRICE_BITS = 40 };
+struct remat_linear_proof {
+    __int128 *reduced, sum;
+};
+/* The caller frees out->reduced in any case. */
+REMAT_MUST_CHECK enum remat_status remat_linear_prove(const struct remat_linear *linear, const double *prices,
+                                                      struct remat_linear_proof *out, struct remat_error *err);
+
 /* Rows scaled to about 1, in the order of the program's. */
 struct remat_linear_rows {
     int32_t count;
@@ -50,6 +59,8 @@ struct remat_linear_rows {
     double *limits;
 };
 
+enum { REMAT_LINEAR_BASIC = 1 };
+
 /* A library that solves linear programs: minimise costs x subject to rows x <= limits. */
 struct remat_linear_library {
     const char *name;
@@ -57,16 +68,21 @@ struct remat_linear_library {
     enum remat_status (*open)(int32_t columns_count, double *costs, void **out, struct remat_error *err);
     enum remat_status (*add)(void *program, const struct remat_linear_rows *rows, struct remat_error *err);
     /* duals: what the cost changes by as a row's limit rises. At most about `steps` iterations; *found is false if it
-     * gave up. */
+     * gave up. *cost: what it costs, or, as far as known then, at least. */
     enum remat_status (*solve)(void *program, const double *low, const double *high, int64_t steps, double *solution,
-                               double *duals, bool *found, struct remat_error *err);
+                               double *duals, bool *found, double *cost, struct remat_error *err);
     void (*close)(void *program);
+    /* Where the last solving ended, a byte for each column, then each row (of a slack row it is REMAT_LINEAR_BASIC);
+     * and to start there. NULL: the library cannot. */
+    void (*get_start)(void *program, unsigned char *status);
+    void (*set_start)(void *program, const unsigned char *status);
 };
 /* Those this build has, the fastest first; ended by a null pointer. */
 extern const struct remat_linear_library *const remat_linear_libraries[];
 
 /* A program in a library's hands. At each solving `low` and `high` of the program are read anew, and rows that were
- * closed since the last one are added; columns are those of when it was opened. */
+ * closed since the last one are added; columns are those of when it was opened. Columns that were fixed then must stay
+ * so: the library is not given them, nor rows that no values of the others break. */
 struct remat_linear_engine;
 /* `library` NULL: the first one, or REMAT_UNAVAILABLE if there is none. `linear` is borrowed until the engine is
  * closed. The caller closes *out in any case; NULL is fine. */
@@ -79,5 +95,24 @@ void remat_linear_close(struct remat_linear_engine *engine);
 REMAT_MUST_CHECK enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps,
                                                       double *solution, double *prices, bool *found,
                                                       struct remat_error *err);
+
+/* Where a solving ended, to start another one there: bytes for the columns and rows that the library had, NULL: not
+ * known. */
+struct remat_linear_start {
+    unsigned char *status;
+    int32_t count;
+};
+/* The caller frees out->status in any case. */
+REMAT_MUST_CHECK enum remat_status remat_linear_keep_start(const struct remat_linear_engine *engine,
+                                                           struct remat_linear_start *out, struct remat_error *err);
+/* `start` is of the same engine. */
+REMAT_MUST_CHECK enum remat_status remat_linear_start_from(struct remat_linear_engine *engine,
+                                                           const struct remat_linear_start *start,
+                                                           struct remat_error *err);
+/* How much more than at the last solving that found a solution the program costs with the `low` and `high` of now, as
+ * far as a few steps from there show. */
+REMAT_MUST_CHECK enum remat_status remat_linear_try(struct remat_linear_engine *engine,
+                                                    const struct remat_linear_start *start, int64_t steps, double *gain,
+                                                    struct remat_error *err);
 
 #endif

@@ -33,7 +33,7 @@ static enum remat_status add_clp(void *program, const struct remat_linear_rows *
 }
 
 static enum remat_status solve_clp(void *program, const double *low, const double *high, int64_t steps,
-                                   double *solution, double *duals, bool *found, struct remat_error *err)
+                                   double *solution, double *duals, bool *found, double *cost, struct remat_error *err)
 {
     const double *values, *prices;
     int32_t k;
@@ -42,6 +42,7 @@ static enum remat_status solve_clp(void *program, const double *low, const doubl
     Clp_chgColumnUpper(program, high);
     Clp_setMaximumIterations(program, (int)steps);
     *found = Clp_dual(program, 0) == 0;
+    *cost = Clp_objectiveValue(program);
     values = Clp_primalColumnSolution(program);
     prices = Clp_dualRowSolution(program);
     for (k = 0; *found && k < Clp_numberColumns(program); k++)
@@ -56,6 +57,20 @@ static void close_clp(void *program)
     Clp_deleteModel(program);
 }
 
+static void get_start(void *program, unsigned char *status)
+{
+    const unsigned char *known = Clp_statusArray(program);
+    int32_t count = Clp_numberColumns(program) + Clp_numberRows(program), k;
+    for (k = 0; k < count; k++)
+        status[k] = known[k] & 7; /* the rest is CLP's own */
+}
+
+static void set_start(void *program, const unsigned char *status)
+{
+    Clp_copyinStatus(program, status);
+}
+
 extern const struct remat_linear_library remat_linear_clp;
-const struct remat_linear_library remat_linear_clp = {"clp", open_clp, add_clp, solve_clp, close_clp};
+const struct remat_linear_library remat_linear_clp = {"clp",     open_clp,  add_clp,  solve_clp,
+                                                      close_clp, get_start, set_start};
 #endif

@@ -62,7 +62,8 @@ static enum remat_status add_lpsolve(void *handle, const struct remat_linear_row
 }
 
 static enum remat_status solve_lpsolve(void *handle, const double *low, const double *high, int64_t steps,
-                                       double *solution, double *duals, bool *found, struct remat_error *err)
+                                       double *solution, double *duals, bool *found, double *cost,
+                                       struct remat_error *err)
 {
     struct program *program = handle;
     REAL *values, *prices;
@@ -73,6 +74,7 @@ static enum remat_status solve_lpsolve(void *handle, const double *low, const do
     program->last_step = get_total_iter(program->lp) + steps;
     *found = solve(program->lp) == OPTIMAL && get_ptr_variables(program->lp, &values) &&
              get_ptr_dual_solution(program->lp, &prices);
+    *cost = get_working_objective(program->lp);
     for (k = 0; *found && k < program->columns_count; k++)
         solution[k] = values[k];
     for (k = 0; *found && k < program->rows_count; k++)
@@ -89,6 +91,6 @@ static void close_lpsolve(void *handle)
 }
 
 extern const struct remat_linear_library remat_linear_lpsolve;
-const struct remat_linear_library remat_linear_lpsolve = {"lp_solve", open_lpsolve, add_lpsolve, solve_lpsolve,
-                                                          close_lpsolve};
+const struct remat_linear_library remat_linear_lpsolve = {"lp_solve",    open_lpsolve, add_lpsolve, solve_lpsolve,
+                                                          close_lpsolve, NULL,         NULL};
 #endif
