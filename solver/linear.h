@@ -85,9 +85,10 @@ extern const struct remat_linear_library *const remat_linear_libraries[];
  * so: the library is not given them, nor rows that no values of the others break. */
 struct remat_linear_engine;
 /* `library` NULL: the first one, or REMAT_UNAVAILABLE if there is none. `linear` is borrowed until the engine is
- * closed. The caller closes *out in any case; NULL is fine. */
+ * closed. With prices of its rows, the library is given those that cost nothing only when a solution breaks them: the
+ * others are mostly enough. The caller closes *out in any case; NULL is fine. */
 REMAT_MUST_CHECK enum remat_status remat_linear_open(const struct remat_linear *linear,
-                                                     const struct remat_linear_library *library,
+                                                     const struct remat_linear_library *library, const double *prices,
                                                      struct remat_linear_engine **out, struct remat_error *err);
 void remat_linear_close(struct remat_linear_engine *engine);
 /* Solution and row prices, as exact as floating point is; *found is false if the library gave up. At most about

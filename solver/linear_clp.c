@@ -43,6 +43,7 @@ static enum remat_status solve_clp(void *program, const double *low, const doubl
     Clp_setMaximumIterations(program, (int)steps);
     *found = Clp_dual(program, 0) == 0;
     *cost = Clp_objectiveValue(program);
+    Clp_setPerturbation(program, 100); /* later solvings start near their end: only if they take long */
     values = Clp_primalColumnSolution(program);
     prices = Clp_dualRowSolution(program);
     for (k = 0; *found && k < Clp_numberColumns(program); k++)

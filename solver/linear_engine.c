@@ -21,13 +21,17 @@ const struct remat_linear_library *const remat_linear_libraries[] = {
 #endif
     NULL};
 
+/* Of a row, scaled. */
+static const double TOLERANCE = 1e-7;
+
 /* Columns and rows that the library has are numbered anew. */
 struct remat_linear_engine {
     const struct remat_linear *linear;
     const struct remat_linear_library *library;
     void *program;
-    int32_t *columns, *places; /* per column of the library: the program's; and back, -1 = it was fixed */
-    int32_t *rows;             /* per row of the library: the program's */
+    int32_t *columns, *places;       /* per column of the library: the program's; and back, -1 = it was fixed */
+    int32_t *rows;                   /* per row of the library: the program's */
+    int32_t *waiting, waiting_count; /* rows that the library is given when a solution breaks them */
     int32_t columns_count, rows_count, rows_capacity; /* of the library */
     int32_t rows_seen, solved_rows;                   /* of the program; of the library, at the last solving */
     double *row_scales, cost_scale;                   /* a row and the costs are divided by these */
@@ -71,21 +75,22 @@ static bool matters(const struct remat_linear *linear, int32_t row)
     return most > (double)linear->limits[row];
 }
 
-static enum remat_status list_new_rows(struct remat_linear_engine *engine, int32_t *terms, struct remat_error *err)
+static enum remat_status take_row(struct remat_linear_engine *engine, int32_t row, struct remat_error *err)
 {
-    const struct remat_linear *linear = engine->linear;
-    *terms = 0;
-    for (; engine->rows_seen < linear->rows_count; engine->rows_seen++) {
-        int32_t row = engine->rows_seen;
-        if (!matters(linear, row))
-            continue;
-        REMAT_TRY(REMAT_GROW(engine->rows, engine->rows_capacity, engine->rows_count + 1, err));
-        REMAT_TRY(REMAT_GROW(engine->row_scales, engine->scales_capacity, engine->rows_count + 1, err));
-        engine->row_scales[engine->rows_count] = scale_of(linear, row);
-        engine->rows[engine->rows_count++] = row;
-        *terms += linear->begins[row + 1] - linear->begins[row];
-    }
-    return REMAT_GROW(engine->duals, engine->duals_capacity, engine->rows_count + 1, err);
+    REMAT_TRY(REMAT_GROW(engine->rows, engine->rows_capacity, engine->rows_count + 1, err));
+    REMAT_TRY(REMAT_GROW(engine->row_scales, engine->scales_capacity, engine->rows_count + 1, err));
+    REMAT_TRY(REMAT_GROW(engine->duals, engine->duals_capacity, engine->rows_count + 1, err));
+    engine->row_scales[engine->rows_count] = scale_of(engine->linear, row);
+    engine->rows[engine->rows_count++] = row;
+    return REMAT_OK;
+}
+
+static enum remat_status take_new_rows(struct remat_linear_engine *engine, struct remat_error *err)
+{
+    for (; engine->rows_seen < engine->linear->rows_count; engine->rows_seen++)
+        if (matters(engine->linear, engine->rows_seen))
+            REMAT_TRY(take_row(engine, engine->rows_seen, err));
+    return REMAT_OK;
 }
 
 static void fill_row(const struct remat_linear_engine *engine, int32_t row, struct remat_linear_rows *out)
@@ -107,15 +112,17 @@ static void fill_row(const struct remat_linear_engine *engine, int32_t row, stru
     out->begins[out->count] = at;
 }
 
-/* Gives the library the rows that were closed since. */
-static enum remat_status add_rows(struct remat_linear_engine *engine, struct remat_error *err)
+/* Gives the library the rows taken from `first` on. */
+static enum remat_status send_rows(struct remat_linear_engine *engine, int32_t first, struct remat_error *err)
 {
+    const int32_t *begins = engine->linear->begins;
     struct remat_linear_rows rows = {0};
     enum remat_status status = REMAT_OK;
-    int32_t first = engine->rows_count, terms, k;
-    REMAT_TRY(list_new_rows(engine, &terms, err));
+    int32_t terms = 0, k;
     if (engine->rows_count == first)
         return REMAT_OK;
+    for (k = first; k < engine->rows_count; k++)
+        terms += begins[engine->rows[k] + 1] - begins[engine->rows[k]];
     REMAT_TRY_GOTO(REMAT_ALLOC(rows.begins, engine->rows_count - first + 1, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(rows.columns, terms, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(rows.factors, terms, err), done);
@@ -129,6 +136,61 @@ done:
     free(rows.factors);
     free(rows.limits);
     return status;
+}
+
+/* Those that were closed since. */
+static enum remat_status add_rows(struct remat_linear_engine *engine, struct remat_error *err)
+{
+    int32_t first = engine->rows_count;
+    REMAT_TRY(take_new_rows(engine, err));
+    return send_rows(engine, first, err);
+}
+
+/* -------------------------------------------------------------------------------------------------- rows that wait */
+
+/* How far a row is beyond its limit, over its scale. */
+static double violation(const struct remat_linear *linear, int32_t row, const double *solution)
+{
+    double sum = -(double)linear->limits[row];
+    int32_t k;
+    for (k = linear->begins[row]; k < linear->begins[row + 1]; k++)
+        sum += (double)linear->terms[k].factor * solution[linear->terms[k].column];
+    return sum / scale_of(linear, row);
+}
+
+/* At the beginning: rows that cost nothing wait until a solution breaks them. */
+static enum remat_status let_rows_wait(struct remat_linear_engine *engine, const double *prices,
+                                       struct remat_error *err)
+{
+    const struct remat_linear *linear = engine->linear;
+    REMAT_TRY(REMAT_ALLOC(engine->waiting, linear->rows_count, err));
+    for (; engine->rows_seen < linear->rows_count; engine->rows_seen++) {
+        int32_t row = engine->rows_seen;
+        if (!matters(linear, row))
+            continue;
+        if (prices[row] <= 0)
+            engine->waiting[engine->waiting_count++] = row;
+        else
+            REMAT_TRY(take_row(engine, row, err));
+    }
+    return REMAT_OK;
+}
+
+/* *woken: how many no longer do. */
+static enum remat_status wake_rows(struct remat_linear_engine *engine, const double *solution, int32_t *woken,
+                                   struct remat_error *err)
+{
+    int32_t first = engine->rows_count, kept = 0, k;
+    for (k = 0; k < engine->waiting_count; k++) {
+        int32_t row = engine->waiting[k];
+        if (violation(engine->linear, row, solution) > TOLERANCE)
+            REMAT_TRY(take_row(engine, row, err));
+        else
+            engine->waiting[kept++] = row;
+    }
+    engine->waiting_count = kept;
+    *woken = engine->rows_count - first;
+    return send_rows(engine, first, err);
 }
 
 /* Those that are not fixed. */
@@ -166,7 +228,7 @@ static enum remat_status open_program(struct remat_linear_engine *engine, struct
 }
 
 enum remat_status remat_linear_open(const struct remat_linear *linear, const struct remat_linear_library *library,
-                                    struct remat_linear_engine **out, struct remat_error *err)
+                                    const double *prices, struct remat_linear_engine **out, struct remat_error *err)
 {
     *out = NULL;
     library = library ? library : remat_linear_libraries[0];
@@ -176,7 +238,11 @@ enum remat_status remat_linear_open(const struct remat_linear *linear, const str
     REMAT_TRY(REMAT_ALLOC(*out, 1, err));
     (*out)->linear = linear;
     (*out)->library = library;
-    return open_program(*out, err);
+    REMAT_TRY(open_program(*out, err));
+    if (!prices)
+        return REMAT_OK;
+    REMAT_TRY(let_rows_wait(*out, prices, err));
+    return send_rows(*out, 0, err);
 }
 
 void remat_linear_close(struct remat_linear_engine *engine)
@@ -188,6 +254,7 @@ void remat_linear_close(struct remat_linear_engine *engine)
     free(engine->columns);
     free(engine->places);
     free(engine->rows);
+    free(engine->waiting);
     free(engine->row_scales);
     free(engine->low);
     free(engine->high);
@@ -232,11 +299,15 @@ static enum remat_status solve(struct remat_linear_engine *engine, int64_t steps
 enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps, double *solution,
                                      double *prices, bool *found, struct remat_error *err)
 {
-    double cost;
-    REMAT_TRY(solve(engine, steps, found, &cost, err));
-    if (*found) {
+    int32_t woken = 1;
+    while (woken > 0) {
+        double cost;
+        REMAT_TRY(solve(engine, steps, found, &cost, err));
+        if (!*found)
+            return REMAT_OK;
         engine->cost = cost;
         translate(engine, solution, prices);
+        REMAT_TRY(wake_rows(engine, solution, &woken, err));
     }
     return REMAT_OK;
 }

@@ -10,11 +10,13 @@
  * and in all until everything is divided. */
 enum { PARTS_A_CHOICE = 10, CUTS_AT_A_TIME = 2, FIRST_CUTS = 3, MOST_CUTS_AT_FIRST = 8 };
 
+/* Of a budget: less is not worth a cut. */
+static const double LEAST_EXCESS = 1e-3;
+
 struct search {
     struct remat_window_tree tree;
     struct remat_window_cut *cuts;
     int32_t cuts_count, most_cuts; /* that are permitted so far */
-    int32_t parts_before;          /* of former choices of cuts */
 };
 
 static int ascending(const void *a, const void *b)
@@ -33,46 +35,36 @@ static int by_excess(const void *a, const void *b)
     return ascending(&x->cut, &y->cut);
 }
 
-/* Adds cuts where the solution exceeds the budget most, as far as there may be more. */
-static enum remat_status add_cuts(struct search *s, bool *added, struct remat_error *err)
+/* Adds cuts where the solution exceeds the budget most, or, if it does not at all and `anyway`, comes nearest to it. */
+static enum remat_status add_cuts(struct search *s, bool anyway, bool *added, struct remat_error *err)
 {
+    const double budget = (double)s->tree.problem->budget_bytes;
     struct remat_window_gap *gaps;
     int32_t count, k, room = s->most_cuts - s->cuts_count;
     enum remat_status status;
     *added = false;
     REMAT_TRY(REMAT_ALLOC(gaps, REMAT_MOST_GAPS(s->cuts_count), err));
-    REMAT_TRY_GOTO(remat_window_gaps(&s->tree.program, s->tree.solution, gaps, &count, err), done);
+    status = remat_window_gaps(&s->tree.program, s->tree.solution, LEAST_EXCESS * budget, gaps, &count, err);
+    if (status == REMAT_OK && count == 0 && anyway)
+        status = remat_window_gaps(&s->tree.program, s->tree.solution, -budget, gaps, &count, err);
     qsort(gaps, (size_t)count, sizeof *gaps, by_excess);
     for (k = 0; k < count && k < room && k < CUTS_AT_A_TIME; k++)
         s->cuts[s->cuts_count++] = gaps[k].cut;
     qsort(s->cuts, (size_t)s->cuts_count, sizeof *s->cuts, ascending);
     *added = count > 0;
-done:
     free(gaps);
     return status;
 }
 
-/* Adds cuts where the solution of a part exceeds the budget in between. */
-static enum remat_status refine(struct search *s, int32_t part, bool *added, struct remat_error *err)
+/* Adds cuts where the solution of a part asks for them. */
+static enum remat_status refine(struct search *s, int32_t part, bool anyway, bool *added, struct remat_error *err)
 {
     bool found = false;
     *added = false;
     if (s->cuts_count >= s->most_cuts)
         return REMAT_OK;
     REMAT_TRY(remat_window_tree_solve(&s->tree, part, &found, err));
-    return found ? add_cuts(s, added, err) : REMAT_OK;
-}
-
-/* The program of the cuts at hand, undivided; *most: parts that it may have, 0 if it is too large. */
-static enum remat_status begin(struct search *s, int32_t *most, struct remat_error *err)
-{
-    s->parts_before += s->tree.count;
-    *most = s->tree.problem->parts - s->parts_before;
-    if (*most > 0)
-        REMAT_TRY(remat_window_tree_begin(&s->tree, s->cuts, s->cuts_count, err));
-    if (s->tree.count == 0)
-        *most = 0;
-    return REMAT_OK;
+    return found ? add_cuts(s, anyway, added, err) : REMAT_OK;
 }
 
 static int64_t run_bytes(const struct remat_cut_model *model, int32_t position)
@@ -111,19 +103,20 @@ static bool permit_more_cuts(struct search *s)
 static enum remat_status search(struct search *s, int64_t *proven, struct remat_error *err)
 {
     struct remat_window_tree *tree = &s->tree;
-    int32_t most, weakest;
+    const int32_t most = tree->problem->parts;
+    int32_t weakest;
     bool added;
     s->most_cuts = tree->problem->most_cuts < MOST_CUTS_AT_FIRST ? tree->problem->most_cuts : MOST_CUTS_AT_FIRST;
     REMAT_TRY(REMAT_ALLOC(s->cuts, tree->problem->most_cuts + 1, err));
     first_cuts(s);
-    REMAT_TRY(begin(s, &most, err));
-    while (most > 0) {
-        int32_t some = tree->count + PARTS_A_CHOICE;
+    REMAT_TRY(remat_window_tree_begin(tree, s->cuts, s->cuts_count, err));
+    while (tree->count > 0) {
+        int32_t some = tree->made + PARTS_A_CHOICE;
         int64_t now;
         bool divisible;
         REMAT_TRY(remat_window_tree_divide(tree, some < most ? some : most, err));
         weakest = remat_window_tree_weakest(tree);
-        divisible = tree->parts[weakest].branch >= 0 && tree->count + 2 <= most;
+        divisible = tree->parts[weakest].branch >= 0 && tree->made + 2 <= most;
         now = remat_window_tree_proven(tree);
         if (now > *proven)
             *proven = now;
@@ -132,10 +125,10 @@ static enum remat_status search(struct search *s, int64_t *proven, struct remat_
             return REMAT_OK;
         if (divisible && now < *proven)
             continue; /* fewer cuts did better: it is not for want of cuts */
-        REMAT_TRY(refine(s, weakest, &added, err));
+        REMAT_TRY(refine(s, weakest, !divisible, &added, err));
         if (added)
-            REMAT_TRY(begin(s, &most, err));
-        else if (!divisible && !permit_more_cuts(s))
+            REMAT_TRY(remat_window_tree_begin(tree, s->cuts, s->cuts_count, err));
+        else if (tree->made + 2 > most || (!divisible && !permit_more_cuts(s)))
             return REMAT_OK;
     }
     return REMAT_OK;

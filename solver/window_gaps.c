@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-/* Of a budget: less is not worth a cut. */
-static const double LEAST_EXCESS = 1e-3;
 /* A run by less does not ask for its inputs. */
 static const double REMADE = 0.3;
 
@@ -23,6 +21,7 @@ struct hold {
 struct interval {
     const struct remat_window_program *program;
     const double *solution;
+    double least_bytes;
     int32_t cut, next, begin, end; /* cuts that are first runs, and their positions */
     struct hold *holds;
 };
@@ -143,7 +142,7 @@ static bool is_divided(const struct interval *in)
 static void check_interval(struct interval *in, int64_t *weights, struct remat_window_gap *gaps, int32_t *count)
 {
     const struct remat_cut_model *model = in->program->model;
-    double most = LEAST_EXCESS * (double)in->program->budget_bytes;
+    double most = in->least_bytes;
     int32_t first = -1, run = -1, p, v;
     find_holds(in);
     for (p = in->begin + 1; p < in->end; p++) {
@@ -178,10 +177,11 @@ static void check_interval(struct interval *in, int64_t *weights, struct remat_w
 }
 
 enum remat_status remat_window_gaps(const struct remat_window_program *program, const double *solution,
-                                    struct remat_window_gap *gaps, int32_t *count, struct remat_error *err)
+                                    double least_bytes, struct remat_window_gap *gaps, int32_t *count,
+                                    struct remat_error *err)
 {
     const int32_t cuts = program->cuts_count;
-    struct interval in = {.program = program, .solution = solution};
+    struct interval in = {.program = program, .solution = solution, .least_bytes = least_bytes};
     int64_t *weights;
     enum remat_status status;
     *count = 0;

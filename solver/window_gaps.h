@@ -16,10 +16,10 @@ struct remat_window_gap {
 /* Most that are found between so many cuts. */
 #define REMAT_MOST_GAPS(cuts) (2 * ((cuts) + 1))
 /* Between any two cuts, before the first and after the last: the position where the solution (per column) exceeds the
- * budget most, or the two around a run that does, or that run itself where those are cuts. `gaps` has room for
- * REMAT_MOST_GAPS(cuts_count). */
+ * budget most, by `least_bytes` at least (if negative: has less room than that), or the two around a run that does, or
+ * that run itself where those are cuts. `gaps` has room for REMAT_MOST_GAPS(cuts_count). */
 REMAT_MUST_CHECK enum remat_status remat_window_gaps(const struct remat_window_program *program, const double *solution,
-                                                     struct remat_window_gap *gaps, int32_t *count,
+                                                     double least_bytes, struct remat_window_gap *gaps, int32_t *count,
                                                      struct remat_error *err);
 
 #endif

@@ -12,8 +12,6 @@ enum { STEPS_A_PROGRAM = 20000 };
 enum { ROUNDS = 10, ROUNDS_A_PART = 2 };
 /* Where more parts keep where their program ended, the others start where the last one did. */
 enum { MOST_STARTS_BYTES = 1 << 26 };
-/* Of the columns: if so many are fixed for good, the library gets the program without them. */
-static const double MANY_FIXED = 0.1;
 
 bool remat_window_tree_is_over(const struct remat_window_tree *tree)
 {
@@ -25,22 +23,22 @@ bool remat_window_tree_is_over(const struct remat_window_tree *tree)
     return problem->deadline > 0 && remat_clock_seconds() >= problem->deadline;
 }
 
+static int64_t whole_steps(const struct remat_window_tree *tree, int64_t extra_ns)
+{
+    int64_t step = tree->model->step_ns;
+    return (extra_ns + step - 1) / step * step;
+}
+
 /* All times are multiples of step_ns. */
 int64_t remat_window_tree_enough(const struct remat_window_tree *tree)
 {
-    int64_t best = atomic_load(&tree->problem->progress->best_ns), step = tree->model->step_ns;
+    int64_t best = atomic_load(&tree->problem->progress->best_ns);
     if (best == INT64_MAX)
         return INT64_MAX;
     if (tree->problem->progress->gap > 0)
         best = (int64_t)((double)best / (1 + tree->problem->progress->gap)) + 1;
     best -= tree->model->base_ns;
-    return best > 0 ? (best + step - 1) / step * step : 0;
-}
-
-static int64_t whole_steps(const struct remat_window_tree *tree, int64_t extra_ns)
-{
-    int64_t step = tree->model->step_ns;
-    return (extra_ns + step - 1) / step * step;
+    return best > 0 ? whole_steps(tree, best) : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------------ one program */
@@ -150,6 +148,7 @@ static enum remat_status add_part(struct remat_window_tree *tree, int32_t parent
     if (parent >= 0)
         remat_linear_unfix(&tree->fixer, part.fixed, part.fixed_end);
     tree->parts[tree->count++] = part;
+    tree->made++;
     return REMAT_OK;
 }
 
@@ -186,17 +185,6 @@ int64_t remat_window_tree_proven(const struct remat_window_tree *tree)
     int32_t weakest = remat_window_tree_weakest(tree);
     int64_t enough = remat_window_tree_enough(tree);
     return weakest < 0 || tree->parts[weakest].proven > enough ? enough : tree->parts[weakest].proven;
-}
-
-enum remat_status remat_window_tree_divide(struct remat_window_tree *tree, int32_t most, struct remat_error *err)
-{
-    for (;;) {
-        int32_t weakest = remat_window_tree_weakest(tree);
-        if (tree->parts[weakest].branch < 0 || tree->parts[weakest].proven >= remat_window_tree_enough(tree) ||
-            tree->count + 2 > most || remat_window_tree_is_over(tree))
-            return REMAT_OK;
-        REMAT_TRY(divide(tree, weakest, err));
-    }
 }
 
 enum remat_status remat_window_tree_solve(struct remat_window_tree *tree, int32_t part, bool *found,
@@ -238,16 +226,15 @@ void remat_window_tree_free(struct remat_window_tree *tree)
     free(tree->prices);
 }
 
-/* Gives the library what is left of the program. */
+/* Gives the library what is left of the program to divide. */
 static enum remat_status shrink(struct remat_window_tree *tree, struct remat_error *err)
 {
-    struct remat_window_part *root = &tree->parts[0];
-    if (root->branch < 0 || root->fixed_end < MANY_FIXED * tree->program.linear.columns_count)
+    if (tree->parts[0].branch < 0)
         return REMAT_OK;
-    drop_start(tree, root);
+    drop_start(tree, &tree->parts[0]);
     remat_linear_close(tree->engine);
     tree->engine = NULL;
-    return remat_linear_open(&tree->program.linear, NULL, &tree->engine, err);
+    return remat_linear_open(&tree->program.linear, NULL, tree->prices, &tree->engine, err);
 }
 
 enum remat_status remat_window_tree_begin(struct remat_window_tree *tree, const struct remat_window_cut *cuts,
@@ -264,7 +251,18 @@ enum remat_status remat_window_tree_begin(struct remat_window_tree *tree, const 
     REMAT_TRY(REMAT_ALLOC(tree->solution, linear->columns_count, err));
     REMAT_TRY(REMAT_ALLOC(tree->gains, linear->columns_count, err));
     REMAT_TRY(remat_integer_row_make(&tree->row, linear->columns_count, err));
-    REMAT_TRY(remat_linear_open(linear, NULL, &tree->engine, err));
+    REMAT_TRY(remat_linear_open(linear, NULL, NULL, &tree->engine, err));
     REMAT_TRY(add_part(tree, -1, -1, 0, err));
     return shrink(tree, err);
+}
+
+enum remat_status remat_window_tree_divide(struct remat_window_tree *tree, int32_t most, struct remat_error *err)
+{
+    for (;;) {
+        int32_t weakest = remat_window_tree_weakest(tree);
+        if (tree->parts[weakest].branch < 0 || tree->parts[weakest].proven >= remat_window_tree_enough(tree) ||
+            tree->made + 2 > most || remat_window_tree_is_over(tree))
+            return REMAT_OK;
+        REMAT_TRY(divide(tree, weakest, err));
+    }
 }

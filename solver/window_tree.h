@@ -40,6 +40,7 @@ struct remat_window_tree {
     int32_t prices_capacity;
     struct remat_window_part *parts;
     int32_t count, capacity;
+    int32_t made;         /* parts, also of trees before */
     int64_t starts_bytes; /* that the parts keep */
     int64_t work;         /* columns of the programs solved, also of trees before */
 };
@@ -55,7 +56,7 @@ bool remat_window_tree_is_over(const struct remat_window_tree *tree);
 REMAT_MUST_CHECK enum remat_status remat_window_tree_begin(struct remat_window_tree *tree,
                                                            const struct remat_window_cut *cuts, int32_t cuts_count,
                                                            struct remat_error *err);
-/* Divides until there are `most` parts or no part that can be divided is worth it. */
+/* Divides until so many parts were made, in all, or no part that can be divided is worth it. */
 REMAT_MUST_CHECK enum remat_status remat_window_tree_divide(struct remat_window_tree *tree, int32_t most,
                                                             struct remat_error *err);
 /* The open part that proves least; -1: none is left. */
