@@ -3,6 +3,7 @@
 #include "solver/window_gaps.h"
 #include "solver/window_tree.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,11 +13,16 @@ enum { PARTS_A_CHOICE = 10, CUTS_AT_A_TIME = 2, FIRST_CUTS = 3, MOST_CUTS_AT_FIR
 
 /* Of a budget: less is not worth a cut. */
 static const double LEAST_EXCESS = 1e-3;
+/* Of what cuts gain: dividing that gains less is not worth while. */
+static const double LITTLE = 1.0 / 16;
 
 struct search {
     struct remat_window_tree tree;
     struct remat_window_cut *cuts;
     int32_t cuts_count, most_cuts; /* that are permitted so far */
+    /* What the last cuts gained for the columns solved, and what dividing does. */
+    double gain_of_cuts, gain_of_dividing;
+    int64_t work_before; /* the last cuts were taken */
 };
 
 static int ascending(const void *a, const void *b)
@@ -90,7 +96,8 @@ static void first_cuts(struct search *s)
     }
 }
 
-/* Dividing goes far with few cuts and takes long with many: more are permitted once all is divided. */
+/* Dividing goes far with few cuts and takes long with many: more are permitted once all is divided, or if dividing does
+ * next to nothing where cuts did much. */
 static bool permit_more_cuts(struct search *s)
 {
     int32_t before = s->most_cuts, most = s->tree.problem->most_cuts;
@@ -99,36 +106,55 @@ static bool permit_more_cuts(struct search *s)
     return s->most_cuts > before;
 }
 
+/* Divides some parts. *now: what is proven then. */
+static enum remat_status divide(struct search *s, int64_t proven, int64_t *now, struct remat_error *err)
+{
+    struct remat_window_tree *tree = &s->tree;
+    const bool is_new = tree->count == 1;
+    int64_t work = is_new ? s->work_before : tree->work, before = is_new ? proven : remat_window_tree_proven(tree);
+    int32_t some = tree->made + PARTS_A_CHOICE, most = tree->problem->parts;
+    REMAT_TRY(remat_window_tree_divide(tree, some < most ? some : most, err));
+    *now = remat_window_tree_proven(tree);
+    *(is_new ? &s->gain_of_cuts : &s->gain_of_dividing) = (double)(*now - before) / (double)(tree->work - work + 1);
+    return REMAT_OK;
+}
+
+static enum remat_status begin(struct search *s, struct remat_error *err)
+{
+    s->work_before = s->tree.work;
+    s->gain_of_dividing = INFINITY;
+    return remat_window_tree_begin(&s->tree, s->cuts, s->cuts_count, err);
+}
+
 /* From few cuts on: divides some parts, then adds cuts where the weakest one's answer shows that they are missing. */
 static enum remat_status search(struct search *s, int64_t *proven, struct remat_error *err)
 {
     struct remat_window_tree *tree = &s->tree;
-    const int32_t most = tree->problem->parts;
     int32_t weakest;
     bool added;
     s->most_cuts = tree->problem->most_cuts < MOST_CUTS_AT_FIRST ? tree->problem->most_cuts : MOST_CUTS_AT_FIRST;
     REMAT_TRY(REMAT_ALLOC(s->cuts, tree->problem->most_cuts + 1, err));
     first_cuts(s);
-    REMAT_TRY(remat_window_tree_begin(tree, s->cuts, s->cuts_count, err));
+    REMAT_TRY(begin(s, err));
     while (tree->count > 0) {
-        int32_t some = tree->made + PARTS_A_CHOICE;
         int64_t now;
         bool divisible;
-        REMAT_TRY(remat_window_tree_divide(tree, some < most ? some : most, err));
+        REMAT_TRY(divide(s, *proven, &now, err));
         weakest = remat_window_tree_weakest(tree);
-        divisible = tree->parts[weakest].branch >= 0 && tree->made + 2 <= most;
-        now = remat_window_tree_proven(tree);
+        divisible = tree->parts[weakest].branch >= 0;
         if (now > *proven)
             *proven = now;
         remat_progress_prove(tree->problem->progress, tree->model->base_ns + *proven);
-        if (remat_window_tree_is_over(tree))
+        if (remat_window_tree_is_over(tree) || tree->made + 2 > tree->problem->parts)
             return REMAT_OK;
         if (divisible && now < *proven)
             continue; /* fewer cuts did better: it is not for want of cuts */
+        if (s->gain_of_dividing < LITTLE * s->gain_of_cuts)
+            permit_more_cuts(s);
         REMAT_TRY(refine(s, weakest, !divisible, &added, err));
         if (added)
-            REMAT_TRY(remat_window_tree_begin(tree, s->cuts, s->cuts_count, err));
-        else if (tree->made + 2 > most || (!divisible && !permit_more_cuts(s)))
+            REMAT_TRY(begin(s, err));
+        else if (!divisible && !permit_more_cuts(s))
             return REMAT_OK;
     }
     return REMAT_OK;
