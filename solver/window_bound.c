@@ -1,5 +1,6 @@
 #include "solver/window_bound.h"
 
+#include "core/base/clock.h"
 #include "solver/window_gaps.h"
 #include "solver/window_tree.h"
 
@@ -22,7 +23,8 @@ struct search {
     int32_t cuts_count, most_cuts; /* that are permitted so far */
     /* What the last cuts gained for the columns solved, and what dividing does. */
     double gain_of_cuts, gain_of_dividing;
-    int64_t work_before; /* the last cuts were taken */
+    int64_t work_before;  /* the last cuts were taken */
+    double begin_seconds; /* that their program took, undivided */
 };
 
 static int ascending(const void *a, const void *b)
@@ -121,9 +123,19 @@ static enum remat_status divide(struct search *s, int64_t proven, int64_t *now, 
 
 static enum remat_status begin(struct search *s, struct remat_error *err)
 {
+    double before = remat_clock_seconds();
     s->work_before = s->tree.work;
     s->gain_of_dividing = INFINITY;
-    return remat_window_tree_begin(&s->tree, s->cuts, s->cuts_count, err);
+    REMAT_TRY(remat_window_tree_begin(&s->tree, s->cuts, s->cuts_count, err));
+    s->begin_seconds = remat_clock_seconds() - before;
+    return REMAT_OK;
+}
+
+/* A larger program takes longer. */
+static bool has_time_to_begin(const struct search *s)
+{
+    double deadline = s->tree.problem->deadline;
+    return deadline <= 0 || remat_clock_seconds() + 2 * s->begin_seconds < deadline;
 }
 
 /* From few cuts on: divides some parts, then adds cuts where the weakest one's answer shows that they are missing. */
@@ -147,8 +159,10 @@ static enum remat_status search(struct search *s, int64_t *proven, struct remat_
         remat_progress_prove(tree->problem->progress, tree->model->base_ns + *proven);
         if (remat_window_tree_is_over(tree) || tree->made + 2 > tree->problem->parts)
             return REMAT_OK;
-        if (divisible && now < *proven)
+        if (divisible && (now < *proven || !has_time_to_begin(s)))
             continue; /* fewer cuts did better: it is not for want of cuts */
+        if (!has_time_to_begin(s))
+            return REMAT_OK;
         if (s->gain_of_dividing < LITTLE * s->gain_of_cuts)
             permit_more_cuts(s);
         REMAT_TRY(refine(s, weakest, !divisible, &added, err));
