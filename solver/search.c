@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6; /* of a limit of time */
+static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6, PATIENCE_SHARE = 0.15; /* of a limit of time */
 static const double AGAIN_WITHIN = 0.9;
 
 /* Keep-all if it fits, else the chain method's answer. */
@@ -97,11 +97,14 @@ static enum remat_status reach(struct remat_search *search, struct remat_solve_o
     return status;
 }
 
-/* Walks from what is known, if anything. */
-static enum remat_status walk(struct remat_search *search, int32_t walkers, const struct remat_walks *walks,
-                              struct remat_incumbent *best, struct remat_error *err)
+/* Walks from what is known, if anything; with several threads one of them raises the bound first. */
+static enum remat_status walk(struct remat_search *search, int32_t threads, const struct remat_walks *walks,
+                              const struct remat_bound *bound, struct remat_incumbent *best, struct remat_error *err)
 {
     struct remat_walker *walker = &search->walkers[0];
+    struct remat_prover prover = {.closure = search->closure,
+                                  .effort = effort_of(walks->options, walks->options->time_limit_seconds),
+                                  .bound = *bound};
     struct remat_best found = {0};
     enum remat_status status = REMAT_OK;
     if (best->found) {
@@ -112,30 +115,11 @@ static enum remat_status walk(struct remat_search *search, int32_t walkers, cons
     if (found.found)
         remat_progress_find(walks->progress, found.cost_ns);
     if (status == REMAT_OK)
-        status = remat_team_walk(search, walkers, walks, &found, err);
+        status = remat_team_walk(search, threads, walks, &prover, &found, err);
     if (status == REMAT_OK)
         status = remat_search_offer(search, walks->options->budget_bytes, &found, best, err);
     remat_best_free(&found);
     return status;
-}
-
-/* The same beside a thread that raises the bound. */
-static enum remat_status walk_and_prove(struct remat_search *search, int32_t threads, const struct remat_walks *walks,
-                                        const struct remat_bound *bound, struct remat_incumbent *best,
-                                        struct remat_error *err)
-{
-    struct remat_prover prover = {.closure = search->closure,
-                                  .effort = effort_of(walks->options, walks->options->time_limit_seconds),
-                                  .progress = walks->progress,
-                                  .bound = *bound};
-    struct remat_error other;
-    enum remat_status status, proved;
-    REMAT_TRY(remat_prover_begin(&prover, err));
-    status = walk(search, threads - 1, walks, best, err);
-    if (status != REMAT_OK)
-        atomic_store(&walks->progress->is_over, true);
-    proved = remat_prover_end(&prover, status == REMAT_OK ? err : &other);
-    return status == REMAT_OK ? proved : status;
 }
 
 /* Improves on what is known, if anything, until the bound proves it good enough. */
@@ -169,8 +153,9 @@ static enum remat_status improve(struct remat_search *search, const struct remat
     if (remat_progress_is_enough(&progress))
         return REMAT_OK;
     walks.price = bound.price;
-    return threads == 1 ? walk(search, 1, &walks, best, err)
-                        : walk_and_prove(search, threads, &walks, &bound, best, err);
+    walks.started = remat_clock_seconds();
+    progress.patience_ns = (int64_t)(PATIENCE_SHARE * 1e9 * rest.time_limit_seconds);
+    return walk(search, threads, &walks, &bound, best, err);
 }
 
 /* Halves what lies between the least conceivable peak and the least known as long as the exact method knows. */

@@ -132,10 +132,12 @@ static void report(const struct remat_search *search, const struct remat_walker 
 enum remat_status remat_search_walk(const struct remat_search *search, struct remat_walker *walker,
                                     const struct remat_walks *walks, struct remat_best *best, struct remat_error *err)
 {
-    double started = remat_clock_seconds(), done = 0, share = walks->again ? AGAIN_SHARE : 1;
+    double done = 0, share = walks->again ? AGAIN_SHARE : 1;
     double seconds = share * walks->options->time_limit_seconds, polish_until = 0;
     int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK)), polished_ns = -1;
     size_t k;
+    if (walks->exchange)
+        REMAT_TRY(exchange_best(walks->exchange, best, search->model.nodes_count, err));
     for (k = 0; k < sizeof legs / sizeof *legs && !remat_progress_is_enough(walks->progress); k++) {
         struct remat_anneal anneal = {.mover = &walker->mover,
                                       .budget_bytes = (double)walks->options->budget_bytes,
@@ -147,8 +149,10 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
                                       .price = walks->price,
                                       .best = best};
         if (seconds > 0) {
-            anneal.deadline = started + legs[k].until * seconds;
+            anneal.deadline = walks->started + legs[k].until * seconds;
             polish_until = anneal.deadline + POLISH_SHARE * seconds;
+            if (anneal.deadline <= remat_clock_seconds())
+                continue;
         }
         done = legs[k].until;
         report(search, walker, walks);

@@ -24,11 +24,12 @@ struct remat_walks {
     const struct remat_solve_options *options;
     bool again; /* for a little less than last time: starts from that answer and has less to do */
     double price;
+    double started; /* by the clock, in seconds: when a limit of time began */
     struct remat_progress *progress;
     struct remat_exchange *exchange; /* NULL = there is but one walker */
 };
 
-/* All legs of one walker, until progress is enough. */
+/* All legs of one walker, until progress is enough; one that comes late has those whose time is not over. */
 REMAT_MUST_CHECK enum remat_status remat_search_walk(const struct remat_search *search, struct remat_walker *walker,
                                                      const struct remat_walks *walks, struct remat_best *best,
                                                      struct remat_error *err);

@@ -16,7 +16,7 @@ enum { MOST_STARTS_BYTES = 1 << 26 };
 bool remat_window_tree_is_over(const struct remat_window_tree *tree)
 {
     const struct remat_window_problem *problem = tree->problem;
-    if (remat_progress_is_enough(problem->progress))
+    if (remat_progress_is_enough(problem->progress) || remat_progress_proofs_stall(problem->progress))
         return true;
     if ((problem->work > 0 && tree->work >= problem->work) || (problem->stop && *problem->stop))
         return true;
