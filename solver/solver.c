@@ -84,10 +84,12 @@ enum remat_status remat_solving_closure(struct remat_solving *solving, struct re
     return status;
 }
 
-/* Less where there is little time. */
+/* Less where there is little time, or where any plan will do. */
 static int32_t place_effort(const struct remat_solve_options *options)
 {
     double effort = EFFORT_PER_SECOND * options->time_limit_seconds;
+    if (remat_solve_is_hasty(options))
+        return 1;
     return effort <= 0 || effort > REMAT_PLACE_EFFORT ? REMAT_PLACE_EFFORT : (int32_t)effort;
 }
 

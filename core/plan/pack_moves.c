@@ -229,6 +229,7 @@ static enum remat_status pack(struct packer *packer, struct remat_pack_item *ite
                               const struct remat_pack_pin *pins, int32_t pins_count, int32_t tries)
 {
     int32_t k;
+    packer->task.once = tries == 1;
     REMAT_TRY(gather(packer, items, count));
     REMAT_TRY(copy_pins(packer, pins, pins_count, count));
     if (packer->count == 0)

@@ -27,7 +27,8 @@ struct remat_pack_moves {
 };
 
 /* Packs the items within [base_bytes, target), where `target` is the largest sum of bytes at one instruction, base
- * included, or more. The offsets of items are where they stand at first. The fewest moved bytes of `tries` tries.
+ * included, or more. The offsets of items are where they stand at first. The fewest moved bytes of `tries` tries, of
+ * which a single one is a quick one.
  * Deterministic. *placed is false if pins leave no way; without any it is true. The caller frees out->list. */
 REMAT_MUST_CHECK enum remat_status remat_pack_with_moves(struct remat_pack_item *items, int32_t count,
                                                          int64_t base_bytes, int64_t target,

@@ -224,12 +224,17 @@ static void keep_state(struct remat_pack_state *states, int32_t *kept)
     *made = spare;
 }
 
+static bool is_single(const struct remat_pack_pass *pass)
+{
+    return pass->task->once || remat_pack_is_hasty(pass);
+}
+
 static enum remat_status advance(struct remat_pack_pass *pass, struct remat_pack_state *states, int32_t *count,
                                  int32_t end)
 {
     int32_t kept = 0, i, k;
     for (i = 0; i < *count; i++)
-        for (k = 0; k < (remat_pack_is_hasty(pass) ? 1 : VARIANTS); k++) {
+        for (k = 0; k < (is_single(pass) ? 1 : VARIANTS); k++) {
             bool placed = true;
             int64_t moved;
             REMAT_TRY(copy_state(pass, &states[i], &states[2 * BEAM]));
@@ -247,7 +252,7 @@ static enum remat_status advance(struct remat_pack_pass *pass, struct remat_pack
         states[i] = states[BEAM + i];
         states[BEAM + i] = saved;
     }
-    *count = remat_pack_is_hasty(pass) && kept > 1 ? 1 : kept;
+    *count = is_single(pass) && kept > 1 ? 1 : kept;
     return REMAT_OK;
 }
 

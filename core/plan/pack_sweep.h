@@ -20,6 +20,7 @@ struct remat_pack_sweep {
     uint64_t seed;
     int64_t *work;       /* done so far, in items looked at, about */
     int64_t limit_bytes; /* whatever moves as much is given up */
+    bool once;           /* one pass instead of several at once */
 };
 
 /* *placed: see remat_pack_with_moves(); false, too, if the limit was reached. The caller frees *out in any case. */
