@@ -91,16 +91,28 @@ static json_t *summary(const struct remat_task_graph *graph, const struct remat_
     return json;
 }
 
+/* ", 12.5 MiB moved in 1.2 ms"; without the time where it is not known; nothing without moves. */
+static void describe_moves(const struct remat_task_graph *graph, const struct remat_plan *plan, char *out,
+                           size_t capacity)
+{
+    struct remat_plan_moves moves = remat_plan_count_moves(graph, plan);
+    char size[32];
+    int used;
+    *out = '\0';
+    if (moves.count == 0)
+        return;
+    used = snprintf(out, capacity, ", %s moved", remat_size_format(moves.bytes, size, sizeof size));
+    if (graph->move_bytes_per_s > 0)
+        snprintf(out + used, capacity - (size_t)used, " in %.1f ms", (double)moves.time_ns / 1e6);
+}
+
 static void print_summary(const struct remat_task_graph *graph, const struct remat_plan *plan)
 {
-    char peak[32], host[48] = "", moved[80] = "", size[32];
-    struct remat_plan_moves moves = remat_plan_count_moves(graph, plan);
+    char peak[32], host[48] = "", moved[80], size[32];
     double keep_all = plan->keep_all_step_ns > 0 ? (double)plan->keep_all_step_ns : 1;
     if (plan->host_bytes > 0)
         snprintf(host, sizeof host, ", host %s", remat_size_format(plan->host_bytes, size, sizeof size));
-    if (moves.count > 0)
-        snprintf(moved, sizeof moved, ", %s moved in %.1f ms", remat_size_format(moves.bytes, size, sizeof size),
-                 (double)moves.time_ns / 1e6);
+    describe_moves(graph, plan, moved, sizeof moved);
     printf(
         "%-8s peak %s (%lld bytes)%s%s, step %.3f ms predicted, %+.2f %% to keep-all, gap %.2f %%, solved in %.3f s\n",
         plan->solver, remat_size_format(plan->arena_bytes, peak, sizeof peak), (long long)plan->arena_bytes, host,
