@@ -154,6 +154,7 @@ static enum remat_status improve(struct remat_search *search, const struct remat
         return REMAT_OK;
     walks.price = bound.price;
     walks.started = remat_clock_seconds();
+    walks.gives_way = threads == 1 && rest.time_limit_seconds > 0 && !options->without_bound;
     progress.patience_ns = (int64_t)(PATIENCE_SHARE * 1e9 * rest.time_limit_seconds);
     return walk(search, threads, &walks, &bound, best, err);
 }

@@ -119,6 +119,13 @@ static enum remat_status end_leg(const struct remat_search *search, struct remat
     return walks->exchange ? exchange_best(walks->exchange, best, search->model.nodes_count, err) : REMAT_OK;
 }
 
+/* Whether the last two legs gained nothing noticeable. `best_ns[k]`: after leg k; 0 = it had no time. */
+static bool is_exhausted(const int64_t *best_ns, size_t leg)
+{
+    return leg >= 2 && best_ns[leg - 2] > 0 && best_ns[leg] < INT64_MAX &&
+           best_ns[leg] >= best_ns[leg - 2] - best_ns[leg - 2] / REMAT_PROGRESS_NOTICEABLE;
+}
+
 /* One of the walkers speaks for all. */
 static void report(const struct remat_search *search, const struct remat_walker *walker,
                    const struct remat_walks *walks)
@@ -135,6 +142,7 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
     double done = 0, share = walks->again ? AGAIN_SHARE : 1;
     double seconds = share * walks->options->time_limit_seconds, polish_until = 0;
     int64_t work = (int64_t)(share * (double)work_of(search, SEARCH_WORK)), polished_ns = -1;
+    int64_t best_ns[sizeof legs / sizeof *legs] = {0};
     size_t k;
     if (walks->exchange)
         REMAT_TRY(exchange_best(walks->exchange, best, search->model.nodes_count, err));
@@ -159,6 +167,9 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
         REMAT_TRY(begin_leg(search, walker, walks, &legs[k], best, err));
         REMAT_TRY(remat_anneal(&anneal, err));
         REMAT_TRY(end_leg(search, walker, walks, polish_until, &polished_ns, best, err));
+        best_ns[k] = best->found ? best->cost_ns : INT64_MAX;
+        if (walks->gives_way && is_exhausted(best_ns, k))
+            break;
     }
     return REMAT_OK;
 }

@@ -22,7 +22,8 @@ struct remat_exchange {
 /* What all walkers that work on a budget have in common. */
 struct remat_walks {
     const struct remat_solve_options *options;
-    bool again; /* for a little less than last time: starts from that answer and has less to do */
+    bool again;     /* for a little less than last time: starts from that answer and has less to do */
+    bool gives_way; /* ends early where legs gain nothing any more: the time serves the bound */
     double price;
     double started; /* by the clock, in seconds: when a limit of time began */
     struct remat_progress *progress;

@@ -269,8 +269,7 @@ static bool is_wide(const struct remat_solve_options *options, const struct rema
 static double seconds_for_bound(double limit_seconds, const struct remat_plan *plan)
 {
     double left = limit_seconds - 1e-9 * (double)plan->solve_ns, least = LEAST_BOUND_SHARE * limit_seconds;
-    double most = (1 - SCHEDULE_SHARE) * limit_seconds;
-    return left > most ? most : left < least ? least : left;
+    return left < least ? least : left;
 }
 
 /* Raises the closure bound of a plan's budget as far as it is worth while: by linear programs, and by the exact method
