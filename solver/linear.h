@@ -67,10 +67,11 @@ struct remat_linear_library {
     /* Without rows; costs scaled to about 1. The caller closes *out in any case. */
     enum remat_status (*open)(int32_t columns_count, double *costs, void **out, struct remat_error *err);
     enum remat_status (*add)(void *program, const struct remat_linear_rows *rows, struct remat_error *err);
-    /* duals: what the cost changes by as a row's limit rises. At most about `steps` iterations; *found is false if it
-     * gave up. *cost: what it costs, or, as far as known then, at least. */
-    enum remat_status (*solve)(void *program, const double *low, const double *high, int64_t steps, double *solution,
-                               double *duals, bool *found, double *cost, struct remat_error *err);
+    /* duals: what the cost changes by as a row's limit rises. At most about `steps` iterations, and about until
+     * `deadline` by the clock (0 = for ever); *found is false if it gave up. *cost: what it costs, or, as far as known
+     * then, at least. */
+    enum remat_status (*solve)(void *program, const double *low, const double *high, int64_t steps, double deadline,
+                               double *solution, double *duals, bool *found, double *cost, struct remat_error *err);
     void (*close)(void *program);
     /* Where the last solving ended, a byte for each column, then each row (of a slack row it is REMAT_LINEAR_BASIC);
      * and to start there. NULL: the library cannot. */
@@ -91,6 +92,8 @@ REMAT_MUST_CHECK enum remat_status remat_linear_open(const struct remat_linear *
                                                      const struct remat_linear_library *library, const double *prices,
                                                      struct remat_linear_engine **out, struct remat_error *err);
 void remat_linear_close(struct remat_linear_engine *engine);
+/* From then on solvings give up at about this time by the clock; 0 = never. */
+void remat_linear_set_deadline(struct remat_linear_engine *engine, double deadline);
 /* Solution and row prices, as exact as floating point is; *found is false if the library gave up. At most about
  * `steps` iterations. */
 REMAT_MUST_CHECK enum remat_status remat_linear_solve(struct remat_linear_engine *engine, int64_t steps,

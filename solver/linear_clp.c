@@ -2,10 +2,15 @@
 #include "solver/linear.h"
 
 #ifdef REMAT_HAVE_CLP
+#include "core/base/clock.h"
+
 #include <Clp_C_Interface.h>
 
 #include <float.h>
 #include <stdlib.h>
+
+enum { STEPS_A_SLICE = 2000 };
+enum { OPTIMAL = 0, OUT_OF_STEPS = 3 }; /* CLP's */
 
 static enum remat_status open_clp(int32_t columns_count, double *costs, void **out, struct remat_error *err)
 {
@@ -32,7 +37,22 @@ static enum remat_status add_clp(void *program, const struct remat_linear_rows *
     return REMAT_OK;
 }
 
-static enum remat_status solve_clp(void *program, const double *low, const double *high, int64_t steps,
+/* CLP's own limit of time counts the processor time of all threads, so the clock is looked at every now and then. */
+static bool reach_optimum(Clp_Simplex *model, int64_t steps, double deadline)
+{
+    int64_t slice = deadline > 0 && steps > STEPS_A_SLICE ? STEPS_A_SLICE : steps;
+    int status = OUT_OF_STEPS;
+    for (; status == OUT_OF_STEPS && steps > 0; steps -= slice) {
+        Clp_setMaximumIterations(model, (int)slice);
+        status = Clp_dual(model, 0);
+        Clp_setPerturbation(model, 100); /* later solvings start near their end: only if they take long */
+        if (deadline > 0 && remat_clock_seconds() >= deadline)
+            break;
+    }
+    return status == OPTIMAL;
+}
+
+static enum remat_status solve_clp(void *program, const double *low, const double *high, int64_t steps, double deadline,
                                    double *solution, double *duals, bool *found, double *cost, struct remat_error *err)
 {
     const double *values, *prices;
@@ -40,10 +60,8 @@ static enum remat_status solve_clp(void *program, const double *low, const doubl
     (void)err;
     Clp_chgColumnLower(program, low);
     Clp_chgColumnUpper(program, high);
-    Clp_setMaximumIterations(program, (int)steps);
-    *found = Clp_dual(program, 0) == 0;
+    *found = reach_optimum(program, steps, deadline);
     *cost = Clp_objectiveValue(program);
-    Clp_setPerturbation(program, 100); /* later solvings start near their end: only if they take long */
     values = Clp_primalColumnSolution(program);
     prices = Clp_dualRowSolution(program);
     for (k = 0; *found && k < Clp_numberColumns(program); k++)

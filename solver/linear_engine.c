@@ -36,6 +36,7 @@ struct remat_linear_engine {
     int32_t rows_seen, solved_rows;                   /* of the program; of the library, at the last solving */
     double *row_scales, cost_scale;                   /* a row and the costs are divided by these */
     double cost;                                      /* of the last solution found, scaled */
+    double deadline;
     int32_t scales_capacity, duals_capacity;
     double *low, *high, *solution, *duals;
 };
@@ -245,6 +246,11 @@ enum remat_status remat_linear_open(const struct remat_linear *linear, const str
     return send_rows(*out, 0, err);
 }
 
+void remat_linear_set_deadline(struct remat_linear_engine *engine, double deadline)
+{
+    engine->deadline = deadline;
+}
+
 void remat_linear_close(struct remat_linear_engine *engine)
 {
     if (!engine)
@@ -290,8 +296,8 @@ static enum remat_status solve(struct remat_linear_engine *engine, int64_t steps
     *found = engine->rows_count == 0;
     *cost = 0;
     if (!*found)
-        return engine->library->solve(engine->program, engine->low, engine->high, steps, engine->solution,
-                                      engine->duals, found, cost, err);
+        return engine->library->solve(engine->program, engine->low, engine->high, steps, engine->deadline,
+                                      engine->solution, engine->duals, found, cost, err);
     memcpy(engine->solution, engine->low, (size_t)engine->columns_count * sizeof *engine->low); /* CLP fails here */
     return REMAT_OK;
 }

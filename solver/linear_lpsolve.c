@@ -2,6 +2,8 @@
 #include "solver/linear.h"
 
 #ifdef REMAT_HAVE_LPSOLVE
+#include "core/base/clock.h"
+
 #include <lpsolve/lp_lib.h>
 
 #include <stdlib.h>
@@ -10,6 +12,7 @@ struct program {
     lprec *lp;
     int32_t columns_count, rows_count;
     int64_t last_step;
+    double deadline; /* 0 = none */
 };
 
 static enum remat_status refuse(struct remat_error *err)
@@ -20,7 +23,8 @@ static enum remat_status refuse(struct remat_error *err)
 static int __WINAPI out_of_steps(lprec *lp, void *context)
 {
     const struct program *program = context;
-    return get_total_iter(lp) > program->last_step;
+    return get_total_iter(lp) > program->last_step ||
+           (program->deadline > 0 && remat_clock_seconds() >= program->deadline);
 }
 
 /* lp_solve counts columns from 1. */
@@ -62,7 +66,7 @@ static enum remat_status add_lpsolve(void *handle, const struct remat_linear_row
 }
 
 static enum remat_status solve_lpsolve(void *handle, const double *low, const double *high, int64_t steps,
-                                       double *solution, double *duals, bool *found, double *cost,
+                                       double deadline, double *solution, double *duals, bool *found, double *cost,
                                        struct remat_error *err)
 {
     struct program *program = handle;
@@ -72,6 +76,7 @@ static enum remat_status solve_lpsolve(void *handle, const double *low, const do
         if (!set_bounds(program->lp, k + 1, low[k], high[k]))
             return refuse(err);
     program->last_step = get_total_iter(program->lp) + steps;
+    program->deadline = deadline;
     *found = solve(program->lp) == OPTIMAL && get_ptr_variables(program->lp, &values) &&
              get_ptr_dual_solution(program->lp, &prices);
     *cost = get_working_objective(program->lp);

@@ -226,6 +226,13 @@ void remat_window_tree_free(struct remat_window_tree *tree)
     free(tree->prices);
 }
 
+static enum remat_status open_engine(struct remat_window_tree *tree, const double *prices, struct remat_error *err)
+{
+    REMAT_TRY(remat_linear_open(&tree->program.linear, NULL, prices, &tree->engine, err));
+    remat_linear_set_deadline(tree->engine, tree->problem->deadline);
+    return REMAT_OK;
+}
+
 /* Gives the library what is left of the program to divide. */
 static enum remat_status shrink(struct remat_window_tree *tree, struct remat_error *err)
 {
@@ -234,7 +241,7 @@ static enum remat_status shrink(struct remat_window_tree *tree, struct remat_err
     drop_start(tree, &tree->parts[0]);
     remat_linear_close(tree->engine);
     tree->engine = NULL;
-    return remat_linear_open(&tree->program.linear, NULL, tree->prices, &tree->engine, err);
+    return open_engine(tree, tree->prices, err);
 }
 
 enum remat_status remat_window_tree_begin(struct remat_window_tree *tree, const struct remat_window_cut *cuts,
@@ -251,7 +258,7 @@ enum remat_status remat_window_tree_begin(struct remat_window_tree *tree, const 
     REMAT_TRY(REMAT_ALLOC(tree->solution, linear->columns_count, err));
     REMAT_TRY(REMAT_ALLOC(tree->gains, linear->columns_count, err));
     REMAT_TRY(remat_integer_row_make(&tree->row, linear->columns_count, err));
-    REMAT_TRY(remat_linear_open(linear, NULL, NULL, &tree->engine, err));
+    REMAT_TRY(open_engine(tree, NULL, err));
     REMAT_TRY(add_part(tree, -1, -1, 0, err));
     return shrink(tree, err);
 }
