@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6, PATIENCE_SHARE = 0.1; /* of a limit of time */
+static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6, PATIENCE_SHARE = 0.25; /* of a limit of time */
 static const double AGAIN_WITHIN = 0.9;
 
 /* Keep-all if it fits, else the chain method's answer. */
