@@ -143,7 +143,8 @@ enum remat_status remat_linear_fix_by_prices(struct remat_linear_fixer *fixer, c
     const struct remat_linear *linear = fixer->linear;
     struct remat_linear_proof proof;
     enum remat_status status = remat_linear_prove(linear, prices, &proof, err);
-    __int128 room = ((__int128)(enough - 1) << REMAT_PRICE_BITS) - proof.sum; /* what is above is enough, rounded up */
+    const __int128 one = (__int128)1 << REMAT_PRICE_BITS;
+    __int128 room = (enough - 1) * one - proof.sum; /* what is above is enough, rounded up */
     int32_t k;
     for (k = 0; k < linear->columns_count && status == REMAT_OK; k++) {
         __int128 reduced = proof.reduced[k];

@@ -343,7 +343,8 @@ static void test_reach(void **state)
     uint64_t seed;
     (void)state;
     for (seed = 1; seed <= 8; seed++) {
-        struct remat_solve_options options = {.gap = 1000, .threads = 1, .seed = seed, .time_limit_seconds = 4};
+        /* It ends with the first plan; the limit is for slow machines. */
+        struct remat_solve_options options = {.gap = 1000, .threads = 1, .seed = seed, .time_limit_seconds = 60};
         struct remat_task_graph graph;
         struct remat_plan smallest = {0};
         struct remat_schedule schedule = {0};
@@ -417,7 +418,7 @@ static void test_threads(void **state)
             assert_true(plan.predicted_step_ns <= chain && plan.lower_bound_ns <= plan.predicted_step_ns);
             best = plan.predicted_step_ns < best ? plan.predicted_step_ns : best;
             bound = plan.lower_bound_ns > bound ? plan.lower_bound_ns : bound;
-            assert_true(remat_clock_seconds() - started < 5);
+            assert_true(remat_clock_seconds() - started < 10);
             remat_plan_free(&plan);
         }
     assert_true(bound <= best);
