@@ -59,7 +59,7 @@ static void redirect(struct remat_plan *plan, int32_t at, int32_t old, int32_t f
     }
 }
 
-static void set_times(const struct remat_task_graph *graph, struct remat_plan *plan)
+void plan_book_times(const struct remat_task_graph *graph, struct remat_plan *plan)
 {
     int64_t *done_ns = calloc((size_t)plan->instructions_count + 1, sizeof *done_ns);
     struct remat_error err = {0};
@@ -95,7 +95,7 @@ void moves_insert(const struct remat_task_graph *graph, struct remat_plan *plan,
         if (plan->buffers[b].space == REMAT_DEVICE &&
             plan->buffers[b].offset + plan->buffers[b].bytes > plan->arena_bytes)
             plan->arena_bytes = plan->buffers[b].offset + plan->buffers[b].bytes;
-    set_times(graph, plan);
+    plan_book_times(graph, plan);
 }
 
 struct drawing {

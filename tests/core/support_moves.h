@@ -4,6 +4,8 @@
 
 #include "core/plan/plan.h"
 
+/* Sets the predicted time to what the instructions take. */
+void plan_book_times(const struct remat_task_graph *graph, struct remat_plan *plan);
 /* Right before instruction `at` buffer `buffer`, which lives before and after, goes to `offset`. Indices, extents and
  * times follow; whether the plan is right is for the verifier to say. */
 void moves_insert(const struct remat_task_graph *graph, struct remat_plan *plan, int32_t at, int32_t buffer,

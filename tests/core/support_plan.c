@@ -1,5 +1,6 @@
 #include "tests/core/support_plan.h"
 
+#include "tests/core/support_moves.h"
 #include "tests/core/support_random_graph.h"
 
 #include <setjmp.h>
@@ -101,18 +102,6 @@ static int64_t live_bytes(const struct remat_plan *plan, enum remat_space space,
     return live;
 }
 
-static void rebook_times(const struct remat_task_graph *graph, struct remat_plan *plan)
-{
-    int64_t *done_ns = calloc((size_t)plan->instructions_count + 1, sizeof *done_ns);
-    struct remat_error err = {0};
-    int32_t finish = plan->finish_begin, count = plan->instructions_count;
-    assert_non_null(done_ns);
-    assert_int_equal(remat_plan_times(graph, plan, done_ns, &err), REMAT_OK);
-    plan->predicted_step_ns = finish > 0 ? done_ns[finish - 1] * graph->micro_count : 0;
-    plan->predicted_step_ns += count > finish ? done_ns[count - 1] : 0;
-    free(done_ns);
-}
-
 void plan_rebook(const struct remat_task_graph *graph, struct remat_plan *plan)
 {
     int32_t at;
@@ -131,5 +120,5 @@ void plan_rebook(const struct remat_task_graph *graph, struct remat_plan *plan)
         if (host > plan->host_live_peak_bytes)
             plan->host_live_peak_bytes = host;
     }
-    rebook_times(graph, plan);
+    plan_book_times(graph, plan);
 }
