@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-/* Looks for anything that fits, from the smallest known plan and for half the limit of time at most. Where nothing is
- * found, that plan counts as the smallest one. */
+/* Looks for anything that fits, from the base order and from the smallest known plan, for half the limit of time at
+ * most. Where nothing is found, the smallest that was counts as the smallest one. */
 REMAT_MUST_CHECK enum remat_status remat_search_reach(struct remat_search *search,
                                                       const struct remat_solve_options *options,
                                                       struct remat_best *best, struct remat_error *err);
