@@ -16,7 +16,8 @@ static enum remat_status collect_task(const struct remat_task_graph *graph, int3
     entries->first_of_task[t] = entries->count;
     REMAT_TRY(REMAT_GROW(entries->entries, entries->capacity, entries->count + task->options_count, err));
     for (int32_t k = 0; k < task->options_count; k++)
-        entries->entries[entries->count++] = (struct remat_profile_entry){task->signature, t, k, false, 0, 0};
+        entries->entries[entries->count++] =
+            (struct remat_profile_entry){.signature = task->signature, .task = t, .option = k};
     return REMAT_OK;
 }
 
@@ -71,17 +72,33 @@ double remat_profile_median(int64_t *samples_ns, int64_t count)
     return quartile(samples_ns, count, 2);
 }
 
-static void set(struct remat_profile_entry *entry, double time_ns, int64_t spread_ns)
+static void set(struct remat_profile_entry *entry, double time_ns, int64_t spread_ns, bool alone)
 {
     entry->time_ns = time_ns < 1.0 ? 1 : (int64_t)(time_ns + 0.5);
     entry->spread_ns = spread_ns;
     entry->known = true;
+    entry->alone = alone;
 }
 
 void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count)
 {
     double median = remat_profile_median(samples_ns, count);
-    set(entry, median, half_range(samples_ns, count));
+    set(entry, median, half_range(samples_ns, count), true);
+}
+
+double remat_profile_entries_alone_share(const struct remat_profile_entries *entries)
+{
+    double all = 0, alone = 0;
+    for (int32_t i = 0; i < entries->count; i++) {
+        all += (double)entries->entries[i].time_ns;
+        alone += entries->entries[i].alone ? (double)entries->entries[i].time_ns : 0;
+    }
+    return all > 0 ? alone / all : 0;
+}
+
+static bool is_from_step(const struct remat_profile_entry *entry)
+{
+    return entry->known && !entry->alone;
 }
 
 /* What a plan's steps showed. */
@@ -89,10 +106,9 @@ struct samples {
     const struct remat_plan *plan;
     const int64_t *times_ns; /* [instruction * steps + step] */
     int32_t steps;
-    int64_t *totals_ns; /* per step */
-    int32_t *chosen, chosen_count;
-    int64_t *room; /* for the samples of all instructions */
-    double scale;  /* to the speed at which the known entries were measured */
+    int64_t *room;      /* for the samples of all instructions */
+    double *medians_ns; /* per instruction */
+    double scale;       /* to the speed at which the known entries were measured */
 };
 
 static bool instruction_entry(const struct remat_profile_entries *entries, const struct remat_instruction *instruction,
@@ -102,33 +118,13 @@ static bool instruction_entry(const struct remat_profile_entries *entries, const
     return *entry >= 0;
 }
 
-static void add_totals(struct samples *samples)
+static void find_medians(struct samples *samples)
 {
-    for (int32_t s = 0; s < samples->steps; s++)
-        for (int32_t i = 0; i < samples->plan->instructions_count; i++)
-            samples->totals_ns[s] += samples->times_ns[(int64_t)i * samples->steps + s];
-}
-
-/* The middle half by whole time, at least one. */
-static void choose_steps(struct samples *samples)
-{
-    int32_t low = (samples->steps + 1) / 4, high = samples->steps - low;
-    for (int32_t s = 0; s < samples->steps; s++) {
-        int32_t place = 0;
-        for (int32_t other = 0; other < samples->steps; other++)
-            place += samples->totals_ns[other] < samples->totals_ns[s] ||
-                     (samples->totals_ns[other] == samples->totals_ns[s] && other < s);
-        if (place >= low && place < high)
-            samples->chosen[samples->chosen_count++] = s;
+    for (int32_t i = 0; i < samples->plan->instructions_count; i++) {
+        memcpy(samples->room, samples->times_ns + (int64_t)i * samples->steps,
+               (size_t)samples->steps * sizeof *samples->room);
+        samples->medians_ns[i] = remat_profile_median(samples->room, samples->steps);
     }
-}
-
-static double mean_of_chosen(const struct samples *samples, int32_t instruction)
-{
-    double sum = 0;
-    for (int32_t k = 0; k < samples->chosen_count; k++)
-        sum += (double)samples->times_ns[(int64_t)instruction * samples->steps + samples->chosen[k]];
-    return sum / samples->chosen_count;
 }
 
 /* A machine's speed drifts: what two plans both ran tells by how much. */
@@ -137,9 +133,9 @@ static double find_scale(const struct samples *samples, const struct remat_profi
     double known = 0, here = 0, scale;
     int32_t e;
     for (int32_t i = 0; i < samples->plan->instructions_count; i++)
-        if (instruction_entry(entries, &samples->plan->instructions[i], &e) && entries->entries[e].known) {
+        if (instruction_entry(entries, &samples->plan->instructions[i], &e) && is_from_step(&entries->entries[e])) {
             known += (double)entries->entries[e].time_ns;
-            here += mean_of_chosen(samples, i);
+            here += samples->medians_ns[i];
         }
     scale = here > 0 ? known / here : 1;
     return scale < 0.5 ? 0.5 : scale > 2 ? 2 : scale;
@@ -155,14 +151,14 @@ static void fill_entry(struct remat_profile_entries *entries, int32_t e, const s
         if (!instruction_entry(entries, &samples->plan->instructions[i], &own) || own != e)
             continue;
         memcpy(samples->room + all, samples->times_ns + (int64_t)i * samples->steps, bytes);
-        sum += mean_of_chosen(samples, i);
+        sum += samples->medians_ns[i];
         all += samples->steps;
         runs++;
     }
     if (runs == 0)
         return;
     qsort(samples->room, (size_t)all, sizeof *samples->room, compare);
-    set(&entries->entries[e], samples->scale * sum / (double)runs, half_range(samples->room, all));
+    set(&entries->entries[e], samples->scale * sum / (double)runs, half_range(samples->room, all), false);
 }
 
 enum remat_status remat_profile_entries_fill(struct remat_profile_entries *entries, const struct remat_plan *plan,
@@ -170,18 +166,15 @@ enum remat_status remat_profile_entries_fill(struct remat_profile_entries *entri
 {
     struct samples samples = {.plan = plan, .times_ns = times_ns, .steps = steps};
     enum remat_status status;
-    REMAT_TRY_GOTO(REMAT_ALLOC(samples.totals_ns, steps, err), done);
-    REMAT_TRY_GOTO(REMAT_ALLOC(samples.chosen, steps, err), done);
+    REMAT_TRY_GOTO(REMAT_ALLOC(samples.medians_ns, plan->instructions_count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(samples.room, (int64_t)plan->instructions_count * steps, err), done);
-    add_totals(&samples);
-    choose_steps(&samples);
+    find_medians(&samples);
     samples.scale = find_scale(&samples, entries);
     for (int32_t e = 0; e < entries->count; e++)
-        if (!entries->entries[e].known)
+        if (!is_from_step(&entries->entries[e]))
             fill_entry(entries, e, &samples);
 done:
-    free(samples.totals_ns);
-    free(samples.chosen);
+    free(samples.medians_ns);
     free(samples.room);
     return status;
 }

@@ -1,9 +1,9 @@
 /* The distinct things to time: (signature, option) pairs of a task graph, identical tasks once.
  *
- * Of several steps the middle half by whole time counts: an entry is the mean over those steps and over the tasks that
- * share the signature. So the entries add up to a typical step, and a disturbed step does not count. Entries learnt
- * from a second plan are scaled to the speed of the first by what both ran. The spread is half the interquartile range
- * over all samples. */
+ * Of several steps each instruction's median counts, since what disturbs a step disturbs a few of its instructions, and
+ * in another step others: an entry is the mean of the medians of the tasks that share the signature. So the entries add
+ * up to an undisturbed step. Entries learnt from a second plan are scaled to the speed of the first by what both ran.
+ * The spread is half the interquartile range over all samples. */
 #ifndef REMAT_PROFILER_ENTRIES_H
 #define REMAT_PROFILER_ENTRIES_H
 
@@ -13,7 +13,7 @@
 struct remat_profile_entry {
     uint64_t signature;
     int32_t task, option; /* the first task that has it */
-    bool known;
+    bool known, alone;    /* alone: not from a step, which may tell better */
     int64_t time_ns, spread_ns;
 };
 
@@ -32,9 +32,12 @@ int32_t remat_profile_entries_unknown(const struct remat_profile_entries *entrie
 
 /* The median, between the middle two in proportion; sorts the samples. */
 double remat_profile_median(int64_t *samples_ns, int64_t count);
-/* Sets an entry from samples of one task (sorted in place). */
+/* Sets an entry from samples of one task, run alone (sorted in place). */
 void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count);
-/* Sets the unknown entries that `plan` ran. times_ns[i * steps + s] is instruction i in step s; steps > 0. */
+/* The share that entries timed alone have of the time of all. */
+double remat_profile_entries_alone_share(const struct remat_profile_entries *entries);
+/* Sets the entries that `plan` ran and no step before. times_ns[i * steps + s] is instruction i in step s; steps > 0.
+ */
 REMAT_MUST_CHECK enum remat_status remat_profile_entries_fill(struct remat_profile_entries *entries,
                                                               const struct remat_plan *plan, const int64_t *times_ns,
                                                               int32_t steps, struct remat_error *err);

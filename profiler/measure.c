@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACE_EFFORT = 1, ISOLATED_REPEATS = 7 };
+/* Keep-all tells of nearly everything, so its medians are to be good ones. */
+enum { PLACE_EFFORT = 1, ISOLATED_REPEATS = 7, KEEP_ALL_STEPS = 5, OTHER_STEPS = 3 };
+static const double MINOR_SHARE = 0.03;
 
 struct profile {
     struct remat_profile_stage stage;
@@ -28,14 +30,14 @@ static bool fits(const struct profile *profile, const struct remat_plan *plan)
     return profile->stage.graph->persistent_bytes + plan->arena_bytes <= profile->limit_bytes;
 }
 
-/* Runs a plan and takes what is still unknown from it, and the median step unless `step_ns` is NULL. */
-static enum remat_status learn_from(struct profile *profile, const struct remat_plan *plan, int64_t *step_ns,
-                                    struct remat_error *err)
+/* Runs a plan and takes what no step ran before from it, and the median step unless `step_ns` is NULL. */
+static enum remat_status learn_from(struct profile *profile, const struct remat_plan *plan, int32_t least_steps,
+                                    int64_t *step_ns, struct remat_error *err)
 {
     int32_t steps = profile->options->steps;
     int64_t *times_ns = NULL;
     enum remat_status status;
-    REMAT_TRY(remat_profile_steps(&profile->stage, plan, &steps, &times_ns, err));
+    REMAT_TRY(remat_profile_steps(&profile->stage, plan, least_steps, &steps, &times_ns, err));
     status = remat_profile_entries_fill(&profile->entries, plan, times_ns, steps, err);
     if (step_ns)
         *step_ns = (int64_t)remat_profile_median(times_ns + (int64_t)plan->instructions_count * steps, steps);
@@ -76,13 +78,15 @@ static enum remat_status learn_keep_all(struct profile *profile, struct remat_er
         enum remat_status status = place_keep_all(profile->stage.graph, option, &plan, err);
         report(profile, "profiling under keep-all", 0.5 * option / most);
         if (status == REMAT_OK && fits(profile, &plan))
-            status = learn_from(profile, &plan, option == 0 ? profile->options->keep_all_step_ns : NULL, err);
+            status = learn_from(profile, &plan, KEEP_ALL_STEPS, option == 0 ? profile->options->keep_all_step_ns : NULL,
+                                err);
         remat_plan_free(&plan);
         REMAT_TRY(status);
     }
     return REMAT_OK;
 }
 
+/* Unless the method cannot do the graph. */
 static enum remat_status learn_from_smallest(struct profile *profile, const char *method, struct remat_error *err)
 {
     const struct remat_solve_options options = {.budget_bytes = INT64_MAX};
@@ -92,41 +96,9 @@ static enum remat_status learn_from_smallest(struct profile *profile, const char
     REMAT_TRY(remat_solver_find(method, &solver, err));
     status = remat_solve_smallest(profile->stage.graph, solver, &options, &plan, err);
     if (status == REMAT_OK && fits(profile, &plan))
-        status = learn_from(profile, &plan, NULL, err);
+        status = learn_from(profile, &plan, OTHER_STEPS, NULL, err);
     remat_plan_free(&plan);
-    return status;
-}
-
-/* Plans that recompute run the alternates, too. The one by sqrt recomputes everything once; chain's takes less memory,
- * but perhaps many times as long as keep-all. A graph that a method cannot do is left to what follows. */
-static enum remat_status learn_recomputing(struct profile *profile, struct remat_error *err)
-{
-    static const char *const methods[] = {"sqrt", "chain"};
-    for (size_t i = 0; i < 2 && remat_profile_entries_unknown(&profile->entries) > 0; i++) {
-        enum remat_status status;
-        report(profile, "profiling under a small plan", 0.5 + 0.15 * (double)i);
-        status = learn_from_smallest(profile, methods[i], err);
-        if (status != REMAT_OK && status != REMAT_INFEASIBLE)
-            return status;
-    }
-    return REMAT_OK;
-}
-
-static enum remat_status learn_in_steps(struct profile *profile, struct remat_error *err)
-{
-    struct remat_state state;
-    enum remat_status status;
-    if (profile->stage.graph->persistent_bytes > profile->limit_bytes)
-        return REMAT_OK;
-    REMAT_TRY(remat_state_create(profile->stage.backend, profile->stage.device, profile->stage.graph, &state, err));
-    profile->stage.state = &state;
-    status = remat_state_init_parameters(&state, profile->stage.layers, 1, err);
-    if (status == REMAT_OK)
-        status = learn_keep_all(profile, err);
-    if (status == REMAT_OK)
-        status = learn_recomputing(profile, err);
-    remat_state_free(&state);
-    return status;
+    return status == REMAT_INFEASIBLE ? REMAT_OK : status;
 }
 
 static enum remat_status time_alone(const struct profile *profile, struct remat_profile_entry *entry,
@@ -150,11 +122,43 @@ static enum remat_status learn_alone(struct profile *profile, struct remat_error
         struct remat_profile_entry *entry = &profile->entries.entries[e];
         if (entry->known)
             continue;
-        report(profile, "profiling tasks alone", 0.8 + 0.2 * e / profile->entries.count);
+        report(profile, "profiling tasks alone", 0.6 + 0.05 * e / profile->entries.count);
         if (time_alone(profile, entry, err) != REMAT_OK)
             return remat_error_prefix(err, "profiling task %s", profile->stage.graph->tasks[entry->task].name);
     }
     return REMAT_OK;
+}
+
+/* Plans that recompute run the alternates, too. The one by sqrt recomputes nearly everything once; chain's smallest the
+ * rest, but it may take many times as long as keep-all: what little is left is timed alone instead. */
+static enum remat_status learn_recomputing(struct profile *profile, struct remat_error *err)
+{
+    if (remat_profile_entries_unknown(&profile->entries) == 0)
+        return REMAT_OK;
+    report(profile, "profiling under a small plan", 0.5);
+    REMAT_TRY(learn_from_smallest(profile, "sqrt", err));
+    REMAT_TRY(learn_alone(profile, err));
+    if (remat_profile_entries_alone_share(&profile->entries) <= MINOR_SHARE)
+        return REMAT_OK;
+    report(profile, "profiling under the smallest plan", 0.65);
+    return learn_from_smallest(profile, "chain", err);
+}
+
+static enum remat_status learn_in_steps(struct profile *profile, struct remat_error *err)
+{
+    struct remat_state state;
+    enum remat_status status;
+    if (profile->stage.graph->persistent_bytes > profile->limit_bytes)
+        return REMAT_OK;
+    REMAT_TRY(remat_state_create(profile->stage.backend, profile->stage.device, profile->stage.graph, &state, err));
+    profile->stage.state = &state;
+    status = remat_state_init_parameters(&state, profile->stage.layers, 1, err);
+    if (status == REMAT_OK)
+        status = learn_keep_all(profile, err);
+    if (status == REMAT_OK)
+        status = learn_recomputing(profile, err);
+    remat_state_free(&state);
+    return status;
 }
 
 static enum remat_status measure(struct profile *profile, const struct remat_task_graph *graph,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_STEPS = 15 };
+
 static void fill_staging(const struct remat_profile_stage *stage, struct remat_exec *exec)
 {
     int64_t labels = remat_label_bound(stage->layers);
@@ -30,23 +32,22 @@ static enum remat_status run_step(struct remat_exec *exec, const struct remat_ta
     return remat_exec_finish(exec, &record, err);
 }
 
-/* About two seconds of steps; at least three, or two of very long ones. */
-static int32_t choose_steps(int64_t step_ns)
+/* About two seconds of steps, within bounds. */
+static int32_t choose_steps(int64_t step_ns, int32_t least)
 {
     int64_t steps = 2000000000 / (step_ns > 0 ? step_ns : 1);
-    int64_t least = step_ns > 15000000000 ? 2 : 3;
-    return (int32_t)(steps < least ? least : steps > 15 ? 15 : steps);
+    return (int32_t)(steps < least ? least : steps > MOST_STEPS ? MOST_STEPS : steps);
 }
 
 static enum remat_status measure(const struct remat_profile_stage *stage, struct remat_exec *exec, int32_t instructions,
-                                 int32_t *steps, int64_t **times_ns, struct remat_error *err)
+                                 int32_t least_steps, int32_t *steps, int64_t **times_ns, struct remat_error *err)
 {
     struct remat_exec_measure measured;
     const int64_t *step_times_ns;
     REMAT_TRY(run_step(exec, stage->graph, 0, err));
     REMAT_TRY(remat_exec_measured(exec, &measured, err));
     if (*steps <= 0)
-        *steps = choose_steps(measured.step_ns);
+        *steps = choose_steps(measured.step_ns, least_steps);
     REMAT_TRY(REMAT_ALLOC(*times_ns, (int64_t)(instructions + 1) * *steps, err));
     for (int32_t s = 0; s < *steps; s++) {
         REMAT_TRY(run_step(exec, stage->graph, s + 1, err));
@@ -60,7 +61,7 @@ static enum remat_status measure(const struct remat_profile_stage *stage, struct
 }
 
 enum remat_status remat_profile_steps(const struct remat_profile_stage *stage, const struct remat_plan *plan,
-                                      int32_t *steps, int64_t **times_ns, struct remat_error *err)
+                                      int32_t least_steps, int32_t *steps, int64_t **times_ns, struct remat_error *err)
 {
     const struct remat_exec_options options = {.time = true};
     struct remat_memory arena;
@@ -73,7 +74,7 @@ enum remat_status remat_profile_steps(const struct remat_profile_stage *stage, c
                                      &exec, err),
                    done);
     fill_staging(stage, exec);
-    status = measure(stage, exec, plan->instructions_count, steps, times_ns, err);
+    status = measure(stage, exec, plan->instructions_count, least_steps, steps, times_ns, err);
 done:
     remat_exec_destroy(exec);
     remat_memory_close(&arena);

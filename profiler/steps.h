@@ -15,11 +15,11 @@ struct remat_profile_stage {
     struct remat_state *state;
 };
 
-/* One unmeasured step, then `steps` measured ones (0 = chosen by the step's time) on synthetic data with a learning
- * rate of 0. *times_ns[i * *steps + s] is instruction i in measured step s; i = instructions_count gives whole steps.
- * The caller frees it. */
+/* One unmeasured step, then `steps` measured ones (0 = chosen by the step's time, not below least_steps) on synthetic
+ * data with a learning rate of 0. *times_ns[i * *steps + s] is instruction i in measured step s; i = instructions_count
+ * gives whole steps. The caller frees it. */
 REMAT_MUST_CHECK enum remat_status remat_profile_steps(const struct remat_profile_stage *stage,
-                                                       const struct remat_plan *plan, int32_t *steps,
-                                                       int64_t **times_ns, struct remat_error *err);
+                                                       const struct remat_plan *plan, int32_t least_steps,
+                                                       int32_t *steps, int64_t **times_ns, struct remat_error *err);
 
 #endif

@@ -89,11 +89,12 @@ static void adapt_price(struct walk *w)
 static void cool(struct walk *w, int64_t step, double mean)
 {
     const struct remat_anneal *a = w->a;
-    double length = a->deadline - w->started;
+    double length = a->deadline - w->started, passed = 0;
     if (a->deadline > 0)
-        w->progress = length > 0 ? (remat_clock_seconds() - w->started) / length : 1;
-    else
-        w->progress = (double)(step + w->s->changes - w->changes) / (double)a->work;
+        passed = length > 0 ? (remat_clock_seconds() - w->started) / length : 1;
+    w->progress = a->work > 0 ? (double)(step + w->s->changes - w->changes) / (double)a->work : 0;
+    if (passed > w->progress)
+        w->progress = passed;
     w->temperature = mean * a->hot * pow(a->cold / a->hot, w->progress);
 }
 

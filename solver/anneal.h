@@ -20,8 +20,8 @@ struct remat_anneal {
     struct remat_mover *mover;
     double budget_bytes;
     double hot, cold;                  /* temperatures relative to the mean time of a stage */
-    int64_t work;                      /* changes of the sequence, and proposals */
-    double deadline;                   /* seconds of the monotonic clock; 0 = none. With one, progress is time. */
+    int64_t work;                      /* changes of the sequence, and proposals; 0 = as many as time permits */
+    double deadline;                   /* seconds of the monotonic clock; 0 = none. Progress is what is nearer. */
     struct remat_progress *progress;   /* borrowed: told what is found; the walk ends once it is enough */
     const volatile sig_atomic_t *stop; /* or once this is set; NULL = none */
     double price;                      /* ns per byte of overflow at the beginning; it adapts. 0: some */

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6, PATIENCE_SHARE = 0.25; /* of a limit of time */
+/* Of a limit of time. */
+static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6, LOWER_SHARE = 0.2, PATIENCE_SHARE = 0.25;
 static const double AGAIN_WITHIN = 0.9;
 
 /* Keep-all if it fits, else the chain method's answer. */
@@ -79,84 +80,6 @@ static enum remat_status foresee(struct remat_search *search, struct remat_solve
         return REMAT_OK;
     options->time_limit_seconds *= 1 - FORESIGHT_SHARE;
     return remat_closure_strengthen(search->closure, &effort, progress, bound, err);
-}
-
-/* Something within the budget, if it can be reached; what that takes is gone from the limit of time. */
-static enum remat_status reach(struct remat_search *search, struct remat_solve_options *options,
-                               struct remat_incumbent *best, struct remat_error *err)
-{
-    double started = remat_clock_seconds(), least = (1 - MOST_REACH) * options->time_limit_seconds;
-    struct remat_best found = {0};
-    enum remat_status status = remat_search_reach(search, options, &found, err);
-    if (status == REMAT_OK)
-        status = remat_search_offer(search, options->budget_bytes, &found, best, err);
-    remat_best_free(&found);
-    options->time_limit_seconds -= remat_clock_seconds() - started;
-    if (options->time_limit_seconds < least)
-        options->time_limit_seconds = least;
-    return status;
-}
-
-/* Walks from what is known, if anything; with several threads one of them raises the bound first. */
-static enum remat_status walk(struct remat_search *search, int32_t threads, const struct remat_walks *walks,
-                              const struct remat_bound *bound, struct remat_incumbent *best, struct remat_error *err)
-{
-    struct remat_walker *walker = &search->walkers[0];
-    struct remat_prover prover = {.closure = search->closure,
-                                  .effort = effort_of(walks->options, walks->options->time_limit_seconds),
-                                  .bound = *bound};
-    struct remat_best found = {0};
-    enum remat_status status = REMAT_OK;
-    if (best->found) {
-        status = remat_walker_load(walker, search->graph, &best->schedule, err);
-        if (status == REMAT_OK)
-            status = remat_best_offer(&found, &walker->sequence, err);
-    }
-    if (found.found)
-        remat_progress_find(walks->progress, found.cost_ns);
-    if (status == REMAT_OK)
-        status = remat_team_walk(search, threads, walks, &prover, &found, err);
-    if (status == REMAT_OK)
-        status = remat_search_offer(search, walks->options->budget_bytes, &found, best, err);
-    remat_best_free(&found);
-    return status;
-}
-
-/* Improves on what is known, if anything, until the bound proves it good enough. */
-static enum remat_status improve(struct remat_search *search, const struct remat_solve_options *options,
-                                 struct remat_incumbent *best, struct remat_error *err)
-{
-    int64_t budget = options->budget_bytes;
-    int32_t threads = remat_solve_threads(options);
-    struct remat_solve_options rest = *options; /* of time: without what looking ahead takes */
-    struct remat_progress progress = {.best_ns = best->found ? best->cost_ns : INT64_MAX, .gap = options->gap};
-    struct remat_walks walks = {.options = &rest, .progress = &progress};
-    struct remat_bound bound;
-    bool settled;
-    enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
-    if (status != REMAT_OK || bound.infeasible)
-        return status;
-    walks.again = search->last.schedule.count > 0 && budget <= search->last_budget &&
-                  (double)budget > AGAIN_WITHIN * (double)search->last_budget;
-    remat_progress_prove(&progress, bound.lower_bound_ns);
-    if (remat_progress_is_enough(&progress))
-        return REMAT_OK;
-    REMAT_TRY(offer_exact(search, budget, best, &settled, err));
-    if (settled)
-        return REMAT_OK;
-    if (!best->found)
-        REMAT_TRY(reach(search, &rest, best, err));
-    if (best->found)
-        remat_progress_find(&progress, best->cost_ns);
-    if (threads == 1 && best->found && !remat_progress_is_enough(&progress))
-        REMAT_TRY(foresee(search, &rest, &bound, &progress, err));
-    if (remat_progress_is_enough(&progress))
-        return REMAT_OK;
-    walks.price = bound.price;
-    walks.started = remat_clock_seconds();
-    walks.gives_way = threads == 1 && rest.time_limit_seconds > 0 && !options->without_bound;
-    progress.patience_ns = (int64_t)(PATIENCE_SHARE * 1e9 * rest.time_limit_seconds);
-    return walk(search, threads, &walks, &bound, best, err);
 }
 
 /* Halves what lies between the least conceivable peak and the least known as long as the exact method knows. */
@@ -245,6 +168,97 @@ static enum remat_status lower(struct remat_search *search, const struct remat_s
     free_even(&even);
     search->lowered = status == REMAT_OK;
     return status == REMAT_OK ? remat_search_remember(search, &search->smallest, err) : status;
+}
+
+/* Walks to the budget; where they fail, what the smallest plan is found by. */
+static enum remat_status reach_within(struct remat_search *search, const struct remat_solve_options *options,
+                                      struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_solve_options rest = *options;
+    struct remat_best found = {0};
+    enum remat_status status = remat_search_reach(search, options, &found, err);
+    if (status == REMAT_OK)
+        status = remat_search_offer(search, options->budget_bytes, &found, best, err);
+    remat_best_free(&found);
+    if (status != REMAT_OK || best->found)
+        return status;
+    rest.time_limit_seconds *= LOWER_SHARE;
+    REMAT_TRY(lower(search, &rest, err));
+    return remat_search_offer_known(search, options->budget_bytes, best, err);
+}
+
+/* Something within the budget, if it can be reached; what that takes is gone from the limit of time. */
+static enum remat_status reach(struct remat_search *search, struct remat_solve_options *options,
+                               struct remat_incumbent *best, struct remat_error *err)
+{
+    double started = remat_clock_seconds(), least = (1 - MOST_REACH) * options->time_limit_seconds;
+    enum remat_status status = reach_within(search, options, best, err);
+    options->time_limit_seconds -= remat_clock_seconds() - started;
+    if (options->time_limit_seconds < least)
+        options->time_limit_seconds = least;
+    return status;
+}
+
+/* Walks from what is known, if anything; with several threads one of them raises the bound first. */
+static enum remat_status walk(struct remat_search *search, int32_t threads, const struct remat_walks *walks,
+                              const struct remat_bound *bound, struct remat_incumbent *best, struct remat_error *err)
+{
+    struct remat_walker *walker = &search->walkers[0];
+    struct remat_prover prover = {.closure = search->closure,
+                                  .effort = effort_of(walks->options, walks->options->time_limit_seconds),
+                                  .bound = *bound};
+    struct remat_best found = {0};
+    enum remat_status status = REMAT_OK;
+    if (best->found) {
+        status = remat_walker_load(walker, search->graph, &best->schedule, err);
+        if (status == REMAT_OK)
+            status = remat_best_offer(&found, &walker->sequence, err);
+    }
+    if (found.found)
+        remat_progress_find(walks->progress, found.cost_ns);
+    if (status == REMAT_OK)
+        status = remat_team_walk(search, threads, walks, &prover, &found, err);
+    if (status == REMAT_OK)
+        status = remat_search_offer(search, walks->options->budget_bytes, &found, best, err);
+    remat_best_free(&found);
+    return status;
+}
+
+/* Improves on what is known, if anything, until the bound proves it good enough. */
+static enum remat_status improve(struct remat_search *search, const struct remat_solve_options *options,
+                                 struct remat_incumbent *best, struct remat_error *err)
+{
+    int64_t budget = options->budget_bytes;
+    int32_t threads = remat_solve_threads(options);
+    struct remat_solve_options rest = *options; /* of time: without what looking ahead takes */
+    struct remat_progress progress = {.best_ns = best->found ? best->cost_ns : INT64_MAX, .gap = options->gap};
+    struct remat_walks walks = {.options = &rest, .progress = &progress};
+    struct remat_bound bound;
+    bool settled;
+    enum remat_status status = remat_closure_bounds(search->closure, &budget, 1, &bound, err);
+    if (status != REMAT_OK || bound.infeasible)
+        return status;
+    walks.again = search->last.schedule.count > 0 && budget <= search->last_budget &&
+                  (double)budget > AGAIN_WITHIN * (double)search->last_budget;
+    remat_progress_prove(&progress, bound.lower_bound_ns);
+    if (remat_progress_is_enough(&progress))
+        return REMAT_OK;
+    REMAT_TRY(offer_exact(search, budget, best, &settled, err));
+    if (settled)
+        return REMAT_OK;
+    if (!best->found)
+        REMAT_TRY(reach(search, &rest, best, err));
+    if (best->found)
+        remat_progress_find(&progress, best->cost_ns);
+    if (threads == 1 && best->found && !remat_progress_is_enough(&progress))
+        REMAT_TRY(foresee(search, &rest, &bound, &progress, err));
+    if (remat_progress_is_enough(&progress))
+        return REMAT_OK;
+    walks.price = bound.price;
+    walks.started = remat_clock_seconds();
+    walks.gives_way = threads == 1 && rest.time_limit_seconds > 0 && !options->without_bound;
+    progress.patience_ns = (int64_t)(PATIENCE_SHARE * 1e9 * rest.time_limit_seconds);
+    return walk(search, threads, &walks, &bound, best, err);
 }
 
 enum remat_status remat_search_smallest(struct remat_solving *solving, const struct remat_solve_options *options,

@@ -27,7 +27,7 @@ static int64_t work_of(const struct remat_search *search, int64_t work_per_stage
 }
 
 /* Walks from what is in the sequence until something fits; the price of memory is so high that little else counts.
- * `seconds` 0: limited by work alone. */
+ * Limited by work, and by `seconds` unless 0. */
 static enum remat_status walk_down(struct remat_search *search, double budget, int64_t work, double seconds,
                                    const volatile sig_atomic_t *stop, struct remat_best *best, struct remat_error *err)
 {
@@ -157,6 +157,7 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
                                       .price = walks->price,
                                       .best = best};
         if (seconds > 0) {
+            anneal.work = 0;
             anneal.deadline = walks->started + legs[k].until * seconds;
             polish_until = anneal.deadline + POLISH_SHARE * seconds;
             if (anneal.deadline <= remat_clock_seconds())
@@ -227,6 +228,7 @@ struct reaching {
     int32_t base_walks;           /* from the base order, before others in steps */
     double base_seconds, seconds; /* of each */
     double step;                  /* for so much less than the smallest known plan needs, as a share */
+    int64_t work;                 /* of each */
 };
 
 /* After an attempt: smaller steps where others fail, and more time once they are too small. */
@@ -240,7 +242,7 @@ static void go_on(struct reaching *r, bool lowered)
         return;
     r->step = r->step > FIRST_STEP ? FIRST_STEP : r->step / 2;
     if (r->step < LAST_STEP)
-        *r = (struct reaching){BASE_WALKS, BASE_GROWTH * r->base_seconds, 2 * r->seconds, FIRST_STEP};
+        *r = (struct reaching){BASE_WALKS, BASE_GROWTH * r->base_seconds, 2 * r->seconds, FIRST_STEP, 2 * r->work};
 }
 
 /* Walks from the base order to the budget at once, and from the smallest plan: at once, too, if a hasty one gets there,
@@ -250,20 +252,18 @@ enum remat_status remat_search_reach(struct remat_search *search, const struct r
 {
     double limit = options->time_limit_seconds, deadline = remat_clock_seconds() + REACH_SHARE * limit;
     double budget = (double)options->budget_bytes;
-    struct reaching r = {BASE_WALKS, BASE_HASTE * limit, HASTE * limit, 1};
+    struct reaching r = {BASE_WALKS, BASE_HASTE * limit, HASTE * limit, 1, FEASIBILITY_WORK};
     REMAT_TRY(remat_search_know_smallest(search, options, err));
     while ((double)search->smallest.peak_bytes > budget && remat_clock_seconds() < deadline &&
            !(options->stop && *options->stop)) {
         bool at_base = r.base_walks > 0, lowered;
         double target = at_base ? budget : most_of((1 - r.step) * (double)search->smallest.peak_bytes, budget);
-        REMAT_TRY(lower_to(search, at_base ? FROM_BASE : FROM_SMALLEST, target, FEASIBILITY_WORK,
+        REMAT_TRY(lower_to(search, at_base ? FROM_BASE : FROM_SMALLEST, target, r.work,
                            at_base ? r.base_seconds : r.seconds, options->stop, &lowered, err));
         go_on(&r, lowered);
     }
-    if ((double)search->smallest.peak_bytes > budget) {
-        search->lowered = true; /* as far as time allows */
+    if ((double)search->smallest.peak_bytes > budget)
         return REMAT_OK;
-    }
     REMAT_TRY(remat_walker_load(&search->walkers[0], search->graph, &search->smallest.schedule, err));
     return remat_best_offer(best, &search->walkers[0].sequence, err);
 }

@@ -74,10 +74,10 @@ static void test_median_and_half_range(void **state)
     assert_int_equal(entry.spread_ns, 0);
 }
 
-/* The disturbed middle step does not count; the mean over both linears keeps the sum of a step. */
+/* What disturbs a step does not count; the mean over both linears keeps the sum of a step. */
 static void test_entries_add_up_to_a_step(void **state)
 {
-    const int64_t times[4 * 3] = {10, 990, 12, 100, 900, 110, 300, 1900, 310, 50, 5000, 50};
+    const int64_t times[4 * 3] = {12, 990, 12, 100, 110, 900, 1900, 300, 310, 50, 5000, 50};
     const int64_t slow[4] = {24, 420, 420, 100};
     struct remat_task_graph graph;
     struct remat_profile_entries entries;
@@ -105,6 +105,12 @@ static void test_entries_add_up_to_a_step(void **state)
     entries.entries[3].known = false;
     assert_int_equal(remat_profile_entries_fill(&entries, &plan, slow, 1, &err), REMAT_OK);
     assert_int_equal(entries.entries[3].time_ns, 50);
+    /* A step tells better than a task alone. */
+    remat_profile_entry_set(&entries.entries[3], (int64_t[]){1000}, 1);
+    assert_true(remat_profile_entries_alone_share(&entries) > 0.5);
+    assert_int_equal(remat_profile_entries_fill(&entries, &plan, slow, 1, &err), REMAT_OK);
+    assert_int_equal(entries.entries[3].time_ns, 50);
+    assert_true(!entries.entries[3].alone);
     remat_plan_free(&plan);
     remat_schedule_free(&schedule);
     remat_profile_entries_free(&entries);
