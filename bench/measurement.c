@@ -86,11 +86,11 @@ int64_t remat_measured_ns(const struct remat_measured_steps *steps)
     return (int64_t)remat_measured_quantile_ns(steps, 0.5);
 }
 
-/* By how much the medians exceed the least times. */
+/* By how much the medians exceed the lower quartiles: least times would be the lower the more steps there are. */
 static double disturbance(const struct remat_measured_steps *steps)
 {
-    double least = remat_measured_quantile_ns(steps, 0);
-    return least > 0 ? remat_measured_quantile_ns(steps, 0.5) / least - 1 : 0;
+    double lower = remat_measured_quantile_ns(steps, 0.25);
+    return lower > 0 ? remat_measured_quantile_ns(steps, 0.5) / lower - 1 : 0;
 }
 
 /* --- two of them ----------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ static void disturbed_instructions_do_not_count(void **state)
 }
 
 /* Two of three steps are disturbed in the same instruction: the median is, too. */
-static void medians_far_above_the_least_times_ask_for_more(void **state)
+static void medians_far_above_the_lower_quartiles_ask_for_more(void **state)
 {
     static const int64_t times[3] = {100, 110, 111};
     struct remat_measurement m = {0};
@@ -94,7 +94,7 @@ int main(void)
         cmocka_unit_test(the_median_of_neighbours_counts),
         cmocka_unit_test(the_middle_half_must_agree),
         cmocka_unit_test(disturbed_instructions_do_not_count),
-        cmocka_unit_test(medians_far_above_the_least_times_ask_for_more),
+        cmocka_unit_test(medians_far_above_the_lower_quartiles_ask_for_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
