@@ -38,8 +38,8 @@ int64_t remat_measured_ns(const struct remat_measured_steps *steps);
 /* The plan's step to keep-all's: of those sums, or without parts the median ratio of a step to the keep-all step before
  * it. Both have steps. */
 double remat_measurement_relative(const struct remat_measurement *measurement);
-/* Whether the parts' medians exceed their lower quartiles by at most 4 % altogether, or, without parts, the middle half of
- * the ratios agrees within 4 %. */
+/* Whether the parts' medians exceed their lower quartiles by at most 4 % altogether, or, without parts, the middle half
+ * of the ratios agrees within 4 %. */
 bool remat_measurement_agrees(const struct remat_measurement *measurement);
 
 #endif

@@ -344,7 +344,7 @@ static void test_reach(void **state)
     (void)state;
     for (seed = 1; seed <= 8; seed++) {
         /* It ends with the first plan; the limit is for slow machines. */
-        struct remat_solve_options options = {.gap = 1000, .threads = 1, .seed = seed, .time_limit_seconds = 60};
+        struct remat_solve_options options = {.gap = 1000, .threads = 1, .seed = seed, .time_limit_seconds = 240};
         struct remat_task_graph graph;
         struct remat_plan smallest = {0};
         struct remat_schedule schedule = {0};
