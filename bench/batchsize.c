@@ -4,6 +4,7 @@
 #include "bench/worker.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/quantile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,7 +229,7 @@ static enum remat_status run_steps(const struct search *search, struct remat_wor
     if (status != REMAT_OK)
         return remat_worker_end(worker, NULL, NULL) == REMAT_OK ? status : REMAT_FAILED;
     if (count > 0)
-        *median_ns = remat_median(steps, count);
+        *median_ns = (int64_t)remat_quantile_ns(steps, count, 0.5);
     return remat_worker_end(worker, report, err);
 }
 

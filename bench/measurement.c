@@ -1,6 +1,7 @@
 #include "bench/measurement.h"
 
 #include "core/base/memory.h"
+#include "core/base/quantile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,21 +45,11 @@ enum remat_status remat_measured_add(struct remat_measured_steps *steps, int64_t
     return REMAT_OK;
 }
 
-static int compare_times(const void *left, const void *right)
+int64_t remat_measured_step_ns(const struct remat_measured_steps *steps)
 {
-    const int64_t *a = left, *b = right;
-    return (*a > *b) - (*a < *b);
-}
-
-/* Sorts. */
-static double quantile_of(int64_t *times, int32_t count, double quantile)
-{
-    double at = quantile * (count - 1);
-    int32_t below = (int32_t)at;
-    qsort(times, (size_t)count, sizeof *times, compare_times);
-    if (below + 1 >= count)
-        return (double)times[count - 1];
-    return (double)times[below] + (at - below) * (double)(times[below + 1] - times[below]);
+    int64_t times[REMAT_MOST_STEPS];
+    memcpy(times, steps->step_ns, sizeof times);
+    return steps->count > 0 ? (int64_t)remat_quantile_ns(times, steps->count, 0.5) : 0;
 }
 
 static double quantile_of_part(const struct remat_measured_steps *steps, int32_t part, double quantile)
@@ -66,7 +57,7 @@ static double quantile_of_part(const struct remat_measured_steps *steps, int32_t
     int64_t times[REMAT_MOST_STEPS];
     for (int32_t i = 0; i < steps->count; i++)
         times[i] = steps->parts_count > 0 ? steps->parts_ns[i][part] : steps->step_ns[i];
-    return quantile_of(times, steps->count, quantile);
+    return remat_quantile_ns(times, steps->count, quantile);
 }
 
 double remat_measured_quantile_ns(const struct remat_measured_steps *steps, double quantile)

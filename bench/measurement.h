@@ -30,6 +30,8 @@ REMAT_MUST_CHECK enum remat_status remat_measured_add(struct remat_measured_step
                                                       const int64_t *instructions_ns, int32_t instructions_count,
                                                       struct remat_error *err);
 
+/* The median of whole steps, disturbed as they may be. 0 without steps. */
+int64_t remat_measured_step_ns(const struct remat_measured_steps *steps);
 /* The sum of the parts' quantiles (0 to 1), between two times in proportion; without parts the steps' own. 0 without
  * steps. */
 double remat_measured_quantile_ns(const struct remat_measured_steps *steps, double quantile);

@@ -72,20 +72,3 @@ done:
     json_decref(json);
     return status;
 }
-
-static int compare_int64(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-int64_t remat_median(const int64_t *values, int32_t count)
-{
-    int64_t sorted[256];
-    int32_t used = count < 256 ? count : 256;
-    if (used == 0)
-        return 0;
-    memcpy(sorted, values, (size_t)used * sizeof *sorted);
-    qsort(sorted, (size_t)used, sizeof *sorted, compare_int64);
-    return used % 2 ? sorted[used / 2] : (sorted[used / 2 - 1] + sorted[used / 2]) / 2;
-}

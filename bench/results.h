@@ -20,6 +20,4 @@ REMAT_MUST_CHECK enum remat_status remat_save_plan(const char *path, const struc
 REMAT_MUST_CHECK enum remat_status remat_load_plan(const char *path, struct remat_task_graph *graph,
                                                    struct remat_plan *plan, struct remat_error *err);
 
-int64_t remat_median(const int64_t *values, int32_t count);
-
 #endif

@@ -136,7 +136,7 @@ static void describe_steps(struct sweep *sweep, const struct remat_measurement *
 {
     if (sweep->interleaving && m->plan.count > 0)
         sweep->keep_all_ns = remat_measured_ns(&m->keep_all);
-    json_object_set_new(json, "measured_step_ns", json_integer(remat_median(m->plan.step_ns, m->plan.count)));
+    json_object_set_new(json, "measured_step_ns", json_integer(remat_measured_step_ns(&m->plan)));
     json_object_set_new(json, "undisturbed_step_ns", json_integer(remat_measured_ns(&m->plan)));
     json_object_set_new(json, "steps_ns", list(m->plan.step_ns, m->plan.count));
     if (sweep->keep_all_ns == 0 || m->plan.count == 0)

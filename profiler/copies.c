@@ -1,6 +1,7 @@
 /* How fast values go to host memory and back beside the kernels, and to another place on the device: one copy at a
  * time, with nothing else to do. */
 #include "core/base/memory.h"
+#include "core/base/quantile.h"
 #include "profiler/cache.h"
 #include "profiler/entries.h"
 #include "profiler/profiler.h"
@@ -55,7 +56,7 @@ static enum remat_status measure_lane(const struct bench *bench, enum remat_lane
     REMAT_TRY(time_one(bench, lane, &samples[0], err));
     for (int i = 0; i < REPEATS; i++)
         REMAT_TRY(time_one(bench, lane, &samples[i], err));
-    median = remat_profile_median(samples, REPEATS);
+    median = remat_quantile_ns(samples, REPEATS, 0.5);
     *bytes_per_s = (int64_t)((double)bench->here.bytes * 1e9 / (median > 1 ? median : 1));
     *bytes_per_s = *bytes_per_s < REMAT_LEAST_COPY_RATE ? REMAT_LEAST_COPY_RATE : *bytes_per_s;
     return REMAT_OK;

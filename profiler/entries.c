@@ -1,5 +1,7 @@
 #include "profiler/entries.h"
 
+#include "core/base/quantile.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,30 +48,9 @@ int32_t remat_profile_entries_unknown(const struct remat_profile_entries *entrie
     return unknown;
 }
 
-static int compare(const void *a, const void *b)
+static int64_t half_range(int64_t *samples_ns, int64_t count)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The q-th quarter of sorted samples, between neighbours in proportion. */
-static double quartile(const int64_t *sorted, int64_t count, int q)
-{
-    int64_t position = (count - 1) * q, low = position / 4;
-    double share = (double)(position % 4) / 4.0;
-    int64_t high = low + 1 < count ? low + 1 : low;
-    return (double)sorted[low] * (1.0 - share) + (double)sorted[high] * share;
-}
-
-static int64_t half_range(const int64_t *sorted, int64_t count)
-{
-    return (int64_t)((quartile(sorted, count, 3) - quartile(sorted, count, 1)) / 2.0);
-}
-
-double remat_profile_median(int64_t *samples_ns, int64_t count)
-{
-    qsort(samples_ns, (size_t)count, sizeof *samples_ns, compare);
-    return quartile(samples_ns, count, 2);
+    return (int64_t)((remat_quantile_ns(samples_ns, count, 0.75) - remat_quantile_ns(samples_ns, count, 0.25)) / 2.0);
 }
 
 static void set(struct remat_profile_entry *entry, double time_ns, int64_t spread_ns, bool alone)
@@ -82,7 +63,7 @@ static void set(struct remat_profile_entry *entry, double time_ns, int64_t sprea
 
 void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count)
 {
-    double median = remat_profile_median(samples_ns, count);
+    double median = remat_quantile_ns(samples_ns, count, 0.5);
     set(entry, median, half_range(samples_ns, count), true);
 }
 
@@ -123,7 +104,7 @@ static void find_medians(struct samples *samples)
     for (int32_t i = 0; i < samples->plan->instructions_count; i++) {
         memcpy(samples->room, samples->times_ns + (int64_t)i * samples->steps,
                (size_t)samples->steps * sizeof *samples->room);
-        samples->medians_ns[i] = remat_profile_median(samples->room, samples->steps);
+        samples->medians_ns[i] = remat_quantile_ns(samples->room, samples->steps, 0.5);
     }
 }
 
@@ -157,7 +138,6 @@ static void fill_entry(struct remat_profile_entries *entries, int32_t e, const s
     }
     if (runs == 0)
         return;
-    qsort(samples->room, (size_t)all, sizeof *samples->room, compare);
     set(&entries->entries[e], samples->scale * sum / (double)runs, half_range(samples->room, all), false);
 }
 

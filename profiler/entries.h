@@ -30,8 +30,6 @@ REMAT_MUST_CHECK enum remat_status remat_profile_entries_collect(const struct re
 void remat_profile_entries_free(struct remat_profile_entries *entries);
 int32_t remat_profile_entries_unknown(const struct remat_profile_entries *entries);
 
-/* The median, between the middle two in proportion; sorts the samples. */
-double remat_profile_median(int64_t *samples_ns, int64_t count);
 /* Sets an entry from samples of one task, run alone (sorted in place). */
 void remat_profile_entry_set(struct remat_profile_entry *entry, int64_t *samples_ns, int64_t count);
 /* The share that entries timed alone have of the time of all. */

@@ -1,3 +1,4 @@
+#include "core/base/quantile.h"
 #include "profiler/entries.h"
 #include "profiler/isolated.h"
 #include "profiler/profiler.h"
@@ -40,7 +41,7 @@ static enum remat_status learn_from(struct profile *profile, const struct remat_
     REMAT_TRY(remat_profile_steps(&profile->stage, plan, least_steps, &steps, &times_ns, err));
     status = remat_profile_entries_fill(&profile->entries, plan, times_ns, steps, err);
     if (step_ns)
-        *step_ns = (int64_t)remat_profile_median(times_ns + (int64_t)plan->instructions_count * steps, steps);
+        *step_ns = (int64_t)remat_quantile_ns(times_ns + (int64_t)plan->instructions_count * steps, steps, 0.5);
     free(times_ns);
     return status;
 }

@@ -1,8 +1,9 @@
 /* Times the tasks of a lowered graph.
  *
  * Times are taken where they count: inside real steps of the executor, under a keep-all plan where it fits into memory
- * and under a small plan (which runs the alternates too), median and spread per distinct signature. What was
- * measured is kept in a cache by (signature, option, device fingerprint). */
+ * and under small ones (which run the alternates too), by medians and spread per distinct signature; a small rest that
+ * these did not run is timed task by task. What was measured is kept in a cache by (signature, option, device
+ * fingerprint). */
 #ifndef REMAT_PROFILER_PROFILER_H
 #define REMAT_PROFILER_PROFILER_H
 

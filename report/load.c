@@ -1,7 +1,7 @@
 #include "report/load.h"
 
 #include "core/base/json.h"
-#include "report/quantile.h"
+#include "core/base/quantile.h"
 
 #include <limits.h>
 #include <math.h>
@@ -96,8 +96,8 @@ static enum remat_status read_quartiles(struct report_data *data, const json_t *
         return REMAT_OK;
     REMAT_TRY(read_times(data, object, "steps_ns", where, &steps, &steps_count, err));
     REMAT_TRY(read_times(data, object, "keep_all_steps_ns", where, &base, &base_count, err));
-    point->relative_low = report_quantile(steps, steps_count, 0.25) / report_quantile(base, base_count, 0.5);
-    point->relative_high = report_quantile(steps, steps_count, 0.75) / report_quantile(base, base_count, 0.5);
+    point->relative_low = remat_quantile(steps, steps_count, 0.25) / remat_quantile(base, base_count, 0.5);
+    point->relative_high = remat_quantile(steps, steps_count, 0.75) / remat_quantile(base, base_count, 0.5);
     return REMAT_OK;
 }
 

@@ -1,7 +1,7 @@
 /* The top of the page: what ran where, and the numbers that matter most. */
+#include "core/base/quantile.h"
 #include "core/base/size.h"
 #include "report/page.h"
-#include "report/quantile.h"
 
 #include <math.h>
 #include <string.h>
@@ -124,8 +124,8 @@ static void prediction_fact(struct report_page *page)
     }
     if (count == 0)
         return;
-    snprintf(text, sizeof text, "median %+.1f %%, quartiles %+.1f to %+.1f %%", report_quantile(errors, count, 0.5),
-             report_quantile(errors, count, 0.25), report_quantile(errors, count, 0.75));
+    snprintf(text, sizeof text, "median %+.1f %%, quartiles %+.1f to %+.1f %%", remat_quantile(errors, count, 0.5),
+             remat_quantile(errors, count, 0.25), remat_quantile(errors, count, 0.75));
     fact(&page->html, "Measured step, off from predicted", text);
 }
 

@@ -151,13 +151,12 @@ enum remat_status remat_search_walk(const struct remat_search *search, struct re
                                       .budget_bytes = (double)walks->options->budget_bytes,
                                       .hot = legs[k].hot,
                                       .cold = COLD,
-                                      .work = (int64_t)((legs[k].until - done) * (double)work),
+                                      .work = seconds > 0 ? 0 : (int64_t)((legs[k].until - done) * (double)work),
                                       .progress = walks->progress,
                                       .stop = walks->options->stop,
                                       .price = walks->price,
                                       .best = best};
         if (seconds > 0) {
-            anneal.work = 0;
             anneal.deadline = walks->started + legs[k].until * seconds;
             polish_until = anneal.deadline + POLISH_SHARE * seconds;
             if (anneal.deadline <= remat_clock_seconds())

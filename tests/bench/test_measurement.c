@@ -88,6 +88,22 @@ static void medians_far_above_the_lower_quartiles_ask_for_more(void **state)
     remat_measurement_free(&m);
 }
 
+/* One step that was lucky in all says nothing of the others, however many there are. */
+static void one_quick_step_asks_for_no_more(void **state)
+{
+    static const int64_t times[5] = {101, 90, 100, 102, 101};
+    struct remat_measurement m = {0};
+    struct remat_error err;
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(remat_measured_add(&m.plan, times[i], &times[i], 1, &err), REMAT_OK);
+        assert_int_equal(remat_measured_add(&m.keep_all, times[0], &times[0], 1, &err), REMAT_OK);
+    }
+    assert_true(remat_measurement_agrees(&m));
+    assert_int_equal(remat_measured_step_ns(&m.plan), 101);
+    remat_measurement_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +111,7 @@ int main(void)
         cmocka_unit_test(the_middle_half_must_agree),
         cmocka_unit_test(disturbed_instructions_do_not_count),
         cmocka_unit_test(medians_far_above_the_lower_quartiles_ask_for_more),
+        cmocka_unit_test(one_quick_step_asks_for_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 /* Axes: round ticks, ranges that hold the data, ranges of zero. */
 #include "report/axis.h"
-#include "report/quantile.h"
 #include "tests/report/support_folder.h"
 
 #include <math.h>
@@ -85,17 +84,6 @@ static void test_units(void **state)
     assert_string_equal(report_time_unit(2e7).name, "ms");
 }
 
-static void test_quantiles(void **state)
-{
-    double values[] = {4, 1, 3, 2, 5}, one[] = {7};
-    (void)state;
-    assert_float_equal(report_quantile(values, 5, 0.5), 3, 1e-12);
-    assert_float_equal(report_quantile(values, 5, 0.25), 2, 1e-12);
-    assert_float_equal(report_quantile(values, 4, 0.5), 2.5, 1e-12);
-    assert_float_equal(report_quantile(one, 1, 0.75), 7, 1e-12);
-    assert_true(isnan(report_quantile(values, 0, 0.5)));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_range_holds_data_and_ends_at_ticks),
@@ -103,7 +91,6 @@ int main(void)
                                        cmocka_unit_test(test_empty_ranges_widen),
                                        cmocka_unit_test(test_not_numbers_are_passed_over),
                                        cmocka_unit_test(test_tick_texts),
-                                       cmocka_unit_test(test_units),
-                                       cmocka_unit_test(test_quantiles)};
+                                       cmocka_unit_test(test_units)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
