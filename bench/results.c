@@ -3,7 +3,6 @@
 #include "commit.h" /* made at build time: cmake/commit.cmake */
 #include "core/base/json.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
