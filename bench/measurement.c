@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double AGREEMENT = 0.04;
+static const double AGREEMENT = 0.02;
 
 /* --- steps of one plan ----------------------------------------------------------------------------------------------
  */
@@ -77,13 +77,6 @@ int64_t remat_measured_ns(const struct remat_measured_steps *steps)
     return (int64_t)remat_measured_quantile_ns(steps, 0.5);
 }
 
-/* By how much the medians exceed the lower quartiles: least times would be the lower the more steps there are. */
-static double disturbance(const struct remat_measured_steps *steps)
-{
-    double lower = remat_measured_quantile_ns(steps, 0.25);
-    return lower > 0 ? remat_measured_quantile_ns(steps, 0.5) / lower - 1 : 0;
-}
-
 /* --- two of them ----------------------------------------------------------------------------------------------------
  */
 
@@ -120,8 +113,6 @@ bool remat_measurement_agrees(const struct remat_measurement *m)
     int32_t low = m->plan.count / 4;
     if (m->plan.count == 0)
         return true;
-    if (has_parts(m))
-        return disturbance(&m->plan) <= AGREEMENT && disturbance(&m->keep_all) <= AGREEMENT;
     find_ratios(m, ratios);
     return ratios[m->plan.count - 1 - low] - ratios[low] <= AGREEMENT * ratios[m->plan.count / 2];
 }

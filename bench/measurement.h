@@ -1,4 +1,4 @@
-/* Steps of a plan, each after a keep-all step: neighbours in time share what else the machine does. Where the
+/* Steps of a plan, each with a keep-all step: neighbours in time share what else the machine does. Where the
  * instructions of a step are timed one by one, a step counts as the sum of their medians: what disturbs a step disturbs
  * a few of its instructions, and in another step others. */
 #ifndef REMAT_BENCH_MEASUREMENT_H
@@ -37,11 +37,10 @@ int64_t remat_measured_step_ns(const struct remat_measured_steps *steps);
 double remat_measured_quantile_ns(const struct remat_measured_steps *steps, double quantile);
 /* Their medians. */
 int64_t remat_measured_ns(const struct remat_measured_steps *steps);
-/* The plan's step to keep-all's: of those sums, or without parts the median ratio of a step to the keep-all step before
+/* The plan's step to keep-all's: of those sums, or without parts the median ratio of a step to the keep-all step with
  * it. Both have steps. */
 double remat_measurement_relative(const struct remat_measurement *measurement);
-/* Whether the parts' medians exceed their lower quartiles by at most 4 % altogether, or, without parts, the middle half
- * of the ratios agrees within 4 %. */
+/* Whether the middle half of the ratios of neighbouring steps agrees within 2 %. */
 bool remat_measurement_agrees(const struct remat_measurement *measurement);
 
 #endif

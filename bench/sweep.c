@@ -13,6 +13,9 @@
 
 enum { MOST_ROUNDS = 3, MAX_COMMAND = 64, PATH_BYTES = 512 };
 
+/* Shorter than what slows a shared machine lasts, and so long that caches filled anew do not count. */
+static const int64_t SLICE_NS = 200000000;
+
 /* The plans of one method, one for each budget; empty where it knows none. */
 struct curve {
     const struct remat_solver *solver;
@@ -68,18 +71,42 @@ struct parts {
     int32_t count, capacity;
 };
 
-static enum remat_status measure_step(struct remat_worker *worker, struct parts *parts,
-                                      struct remat_measured_steps *steps, struct remat_error *err)
+static enum remat_status add_step(struct remat_worker *worker, int64_t step_ns, struct parts *parts,
+                                  struct remat_measured_steps *steps, struct remat_error *err)
 {
-    int64_t step_ns;
-    REMAT_TRY(remat_worker_step(worker, &step_ns, err));
     REMAT_TRY(remat_worker_parts(worker, &parts->ns, &parts->count, &parts->capacity, err));
     return remat_measured_add(steps, step_ns, parts->ns, parts->count, err);
 }
 
+/* Slices in proportion, so that both steps end at about the same time. Copies must not go on while their step waits. */
+static enum remat_status step_both(struct sweep *sweep, struct remat_worker *worker, const struct remat_plan *plan,
+                                   int64_t steps_ns[2], struct remat_error *err)
+{
+    struct remat_worker *const workers[2] = {&sweep->keep_all_worker, worker};
+    double ratio = (double)plan->predicted_step_ns / (double)sweep->keep_all.predicted_step_ns;
+    const int64_t slices_ns[2] = {SLICE_NS, (int64_t)((double)SLICE_NS * ratio)};
+    if (plan->host_bytes == 0)
+        return remat_workers_step_in_turn(workers, slices_ns, steps_ns, err);
+    REMAT_TRY(remat_worker_step(workers[0], &steps_ns[0], err));
+    return remat_worker_step(workers[1], &steps_ns[1], err);
+}
+
+static enum remat_status measure_step(struct sweep *sweep, struct remat_worker *worker, const struct remat_plan *plan,
+                                      struct parts *parts, struct remat_measurement *m, struct remat_error *err)
+{
+    int64_t steps_ns[2];
+    if (sweep->interleaving) {
+        REMAT_TRY(step_both(sweep, worker, plan, steps_ns, err));
+        REMAT_TRY(add_step(&sweep->keep_all_worker, steps_ns[0], parts, &m->keep_all, err));
+    } else {
+        REMAT_TRY(remat_worker_step(worker, &steps_ns[1], err));
+    }
+    return add_step(worker, steps_ns[1], parts, &m->plan, err);
+}
+
 /* The first step warms up. */
-static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker *worker, struct remat_measurement *m,
-                                       struct remat_error *err)
+static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker *worker, const struct remat_plan *plan,
+                                       struct remat_measurement *m, struct remat_error *err)
 {
     struct parts parts = {0};
     int64_t ignored;
@@ -87,23 +114,22 @@ static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker 
     for (int32_t i = 0; i < sweep->config->steps && status == REMAT_OK; i++) {
         if (asked_to_stop(sweep))
             status = remat_fail(err, REMAT_INTERRUPTED, "stopped");
-        if (status == REMAT_OK && sweep->interleaving)
-            status = measure_step(&sweep->keep_all_worker, &parts, &m->keep_all, err);
         if (status == REMAT_OK)
-            status = measure_step(worker, &parts, &m->plan, err);
+            status = measure_step(sweep, worker, plan, &parts, m, err);
     }
     free(parts.ns);
     return status;
 }
 
-static enum remat_status measure_round(struct sweep *sweep, const char *plan_path, struct remat_measurement *m,
-                                       struct remat_worker_report *report, struct remat_error *err)
+static enum remat_status measure_round(struct sweep *sweep, const char *plan_path, const struct remat_plan *plan,
+                                       struct remat_measurement *m, struct remat_worker_report *report,
+                                       struct remat_error *err)
 {
     struct remat_worker worker;
     struct remat_error ignored;
     enum remat_status status, ended;
     REMAT_TRY(start_worker(sweep, plan_path, &worker, err));
-    status = measure_steps(sweep, &worker, m, err);
+    status = measure_steps(sweep, &worker, plan, m, err);
     if (status == REMAT_OK)
         return remat_worker_end(&worker, report, err);
     ended = remat_worker_end(&worker, NULL, &ignored);
@@ -172,7 +198,7 @@ static enum remat_status measure_point(struct sweep *sweep, const char *plan_pat
     enum remat_status status;
     /* On a machine that others disturb a point is measured again; a round is a process of its own. */
     do
-        status = measure_round(sweep, plan_path, &m, &report, err);
+        status = measure_round(sweep, plan_path, plan, &m, &report, err);
     while (status == REMAT_OK && sweep->interleaving && ++round < MOST_ROUNDS &&
            m.plan.count + count <= REMAT_MOST_STEPS && !remat_measurement_agrees(&m));
     if (status == REMAT_OK) {

@@ -1,7 +1,8 @@
 /* The solver test: peak memory and step time over a range of budgets, measured.
  *
- * Each point is its own process; its steps alternate with keep-all steps in another process, so that the ratio
- * survives a noisy machine. Writes DIR/sweep.json, sweep.csv, profile.json and plans/. */
+ * Each point is its own process; its steps alternate with keep-all steps in another process, a fifth of a second
+ * of the one and as much of the other, so that the ratio survives a noisy machine. Writes DIR/sweep.json, sweep.csv,
+ * profile.json and plans/. */
 #ifndef REMAT_BENCH_SWEEP_H
 #define REMAT_BENCH_SWEEP_H
 

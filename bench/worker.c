@@ -100,28 +100,63 @@ static void fill_staging(struct remat_exec *exec, const struct remat_task_graph 
     }
 }
 
+/* Where a step waits for its turns. */
+struct turns {
+    int in, out;
+    int64_t slice_ns; /* 0: it waits for none */
+    int64_t begin_ns;
+    int64_t waited_ns; /* since the last micro step began */
+    enum remat_status status;
+    struct remat_error err;
+};
+
+/* An observer of instructions: after a slice of time it is the driver's turn. */
+static void wait_for_turn(void *context, int32_t instruction, const struct remat_task *task,
+                          const struct remat_kernel_args *args)
+{
+    struct turns *turns = context;
+    char line[LINE_BYTES];
+    int64_t now_ns;
+    (void)instruction, (void)task, (void)args;
+    if (turns->slice_ns == 0 || turns->status != REMAT_OK)
+        return;
+    now_ns = remat_clock_ns();
+    if (now_ns - turns->begin_ns < turns->slice_ns)
+        return;
+    turns->status = write_line(turns->out, "turn\n", &turns->err);
+    if (turns->status == REMAT_OK && !read_line(turns->in, line, sizeof line))
+        turns->status = remat_fail(&turns->err, REMAT_FAILED, "the driver ended within a step");
+    turns->begin_ns = remat_clock_ns();
+    turns->waited_ns += turns->begin_ns - now_ns;
+}
+
 static enum remat_status begin_step(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t step,
-                                    int32_t slot, struct remat_error *err)
+                                    int32_t slot, struct turns *turns, struct remat_error *err)
 {
     struct remat_step_record record = {.seed = 1,
                                        .step = step,
                                        .micro_count = graph->micro_count,
                                        .learning_rate = 1e-3f,
                                        .loss_scale = 1.0f / (float)graph->micro_count};
-    for (record.micro = 0; record.micro < graph->micro_count; record.micro++)
+    for (record.micro = 0; record.micro < graph->micro_count; record.micro++) {
+        turns->waited_ns = 0;
         REMAT_TRY(remat_exec_micro(exec, slot, &record, err));
+    }
     return remat_exec_finish(exec, &record, err);
 }
 
-/* One step, by the device's clock. */
+/* One step, by the device's clock, less what it waited: the last micro step and the finish. */
 static enum remat_status run_step(struct remat_exec *exec, const struct remat_task_graph *graph, int64_t step,
-                                  int64_t *step_ns, struct remat_error *err)
+                                  struct turns *turns, int64_t *step_ns, struct remat_error *err)
 {
     struct remat_exec_measure measure;
-    REMAT_TRY(begin_step(exec, graph, step, 0, err));
+    turns->begin_ns = remat_clock_ns();
+    REMAT_TRY(begin_step(exec, graph, step, 0, turns, err));
     REMAT_TRY(remat_exec_measured(exec, &measure, err));
-    *step_ns = measure.step_ns;
-    return REMAT_OK;
+    if (turns->status != REMAT_OK)
+        *err = turns->err;
+    *step_ns = measure.step_ns - turns->waited_ns;
+    return turns->status;
 }
 
 /* Steps one after another as in training, their batches in turn in both slots; the time is the wall's. */
@@ -129,9 +164,10 @@ static enum remat_status run_steps(struct remat_exec *exec, const struct remat_t
                                    int64_t count, int64_t *time_ns, struct remat_error *err)
 {
     struct remat_exec_measure measure;
+    struct turns none = {0};
     int64_t begin = remat_clock_ns();
     for (int64_t step = first; step < first + count; step++) {
-        REMAT_TRY(begin_step(exec, graph, step, (int32_t)(step % 2), err));
+        REMAT_TRY(begin_step(exec, graph, step, (int32_t)(step % 2), &none, err));
         REMAT_TRY(remat_exec_stage(exec, (int32_t)((step + 1) % 2), err));
     }
     REMAT_TRY(remat_exec_measured(exec, &measure, err)); /* waits for the last of them */
@@ -170,10 +206,11 @@ static int64_t process_bytes(const struct remat_workload *workload, bool now)
 
 /* `timed`: how many instructions are timed. */
 static enum remat_status serve(const struct remat_workload *workload, struct remat_exec *exec, int32_t timed,
-                               const struct remat_state *state, int64_t baseline_bytes, int in, int out,
+                               const struct remat_state *state, int64_t baseline_bytes, struct turns *turns,
                                struct remat_error *err)
 {
     const struct remat_task_graph *graph = &workload->graph;
+    const int in = turns->in, out = turns->out;
     int64_t held_bytes;
     char line[LINE_BYTES];
     struct remat_exec_measure measure;
@@ -192,7 +229,8 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
             count = strtoll(line + 6, NULL, 10);
             REMAT_TRY(run_steps(exec, graph, step, count, &time_ns, err));
         } else {
-            REMAT_TRY(run_step(exec, graph, step, &time_ns, err));
+            turns->slice_ns = strncmp(line, "step ", 5) == 0 ? strtoll(line + 5, NULL, 10) : 0;
+            REMAT_TRY(run_step(exec, graph, step, turns, &time_ns, err));
         }
         step += count;
         REMAT_TRY(write_number(out, time_ns, err));
@@ -210,8 +248,11 @@ static enum remat_status serve(const struct remat_workload *workload, struct rem
 enum remat_status remat_worker_serve(struct remat_workload *workload, const struct remat_plan *plan, int in, int out,
                                      struct remat_error *err)
 {
-    /* Timing instructions keeps a card from running a step as a whole. */
-    struct remat_exec_options options = {.track = true, .time = workload->backend->ops->host};
+    /* Timing and watching instructions keep a card from running a step as a whole. */
+    struct turns turns = {.in = in, .out = out};
+    const bool host = workload->backend->ops->host;
+    struct remat_exec_options options = {
+        .track = true, .time = host, .observe = host ? wait_for_turn : NULL, .context = &turns};
     struct remat_state state = {0};
     struct remat_memory arena = {0};
     struct remat_exec *exec = NULL;
@@ -228,7 +269,7 @@ enum remat_status remat_worker_serve(struct remat_workload *workload, const stru
                    done);
     fill_staging(exec, &workload->graph, 0);
     fill_staging(exec, &workload->graph, 1);
-    status = serve(workload, exec, options.time ? plan->instructions_count : 0, &state, baseline_bytes, in, out, err);
+    status = serve(workload, exec, options.time ? plan->instructions_count : 0, &state, baseline_bytes, &turns, err);
 done:
     remat_exec_destroy(exec);
     remat_memory_close(&arena);
@@ -285,6 +326,34 @@ enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_n
     REMAT_TRY(write_line(worker->to, "step\n", err));
     REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
     *step_ns = strtoll(line, NULL, 10);
+    return REMAT_OK;
+}
+
+/* Up to the end of the step or of the slice; which it was stands in *ended. */
+static enum remat_status go_on(struct remat_worker *worker, const char *with, bool *ended, int64_t *step_ns,
+                               struct remat_error *err)
+{
+    char line[LINE_BYTES];
+    REMAT_TRY(write_line(worker->to, with, err));
+    REMAT_TRY(read_answer(worker->from, line, sizeof line, err));
+    *ended = strcmp(line, "turn") != 0;
+    if (*ended)
+        *step_ns = strtoll(line, NULL, 10);
+    return REMAT_OK;
+}
+
+enum remat_status remat_workers_step_in_turn(struct remat_worker *const workers[2], const int64_t slices_ns[2],
+                                             int64_t steps_ns[2], struct remat_error *err)
+{
+    bool ended[2] = {false, false};
+    char begin[LINE_BYTES];
+    for (int i = 0; i < 2; i++) {
+        snprintf(begin, sizeof begin, "step %lld\n", (long long)slices_ns[i]);
+        REMAT_TRY(go_on(workers[i], begin, &ended[i], &steps_ns[i], err));
+    }
+    for (int i = 0; !ended[0] || !ended[1]; i = 1 - i)
+        if (!ended[i])
+            REMAT_TRY(go_on(workers[i], "go\n", &ended[i], &steps_ns[i], err));
     return REMAT_OK;
 }
 

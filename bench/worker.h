@@ -1,10 +1,11 @@
 /* A measurement in its own process: runs a plan step by step on request and reports its memory at the end.
  *
- * The process's own peak then belongs to one plan alone, and a driver can interleave the steps of several plans, so
- * that ratios survive a noisy machine. Driver and worker talk in lines: "step" is answered by the nanoseconds of a
- * step, "parts" by how many instructions were timed in it, then by the nanoseconds of each, a line each (none on a
- * device that runs a step as a whole), "steps N" by those that N steps in a row took altogether by the wall's clock,
- * "end" by one line of numbers (below, in that order), after which the worker exits. */
+ * The process's own peak then belongs to one plan alone, and a driver can interleave the steps of two plans slice by
+ * slice, so that ratios survive a noisy machine. Driver and worker talk in lines: "step" is answered by the nanoseconds
+ * of a step; "step N" too, but on the host it says "turn" after the instruction that ends N nanoseconds of work and
+ * goes on at any line, waiting not counting; "parts" by how many instructions were timed in it, then by the nanoseconds
+ * of each, a line each (none on a device that runs a step as a whole), "steps N" by those that N steps in a row took
+ * altogether by the wall's clock, "end" by one line of numbers (below, in that order), after which the worker exits. */
 #ifndef REMAT_BENCH_WORKER_H
 #define REMAT_BENCH_WORKER_H
 
@@ -37,6 +38,11 @@ REMAT_MUST_CHECK enum remat_status remat_worker_start(char *const command[], str
                                                       struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_ns,
                                                      struct remat_error *err);
+/* A step of each, in slices of at least slices_ns (more than 0) of the one, then the other: what slows the machine for
+ * longer than a slice slows both. Slices of a device that runs a step as a whole are whole steps. */
+REMAT_MUST_CHECK enum remat_status remat_workers_step_in_turn(struct remat_worker *const workers[2],
+                                                              const int64_t slices_ns[2], int64_t steps_ns[2],
+                                                              struct remat_error *err);
 /* Times of the last step's instructions, 0 for copies and waits; *count 0 where they are not known. *ns grows. */
 REMAT_MUST_CHECK enum remat_status remat_worker_parts(struct remat_worker *worker, int64_t **ns, int32_t *count,
                                                       int32_t *capacity, struct remat_error *err);

@@ -20,8 +20,8 @@ struct remat_exec_options {
     bool track;  /* record ranges: measured peaks */
     bool time;   /* record each instruction's time */
     bool poison; /* fill a buffer with NaN when it begins and when it ends: tests */
-    /* Called after each run instruction of a task with the addresses, in the device's memory, of its outputs (tests:
-     * copy gradients before use). */
+    /* Called after each run instruction of a task, outside its time, with the addresses, in the device's memory, of its
+     * outputs (tests copy gradients before use; measurements let another process have its turn). */
     void (*observe)(void *context, int32_t instruction, const struct remat_task *task,
                     const struct remat_kernel_args *args);
     void *context;

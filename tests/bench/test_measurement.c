@@ -48,8 +48,8 @@ static void the_middle_half_must_agree(void **state)
     (void)state;
     assert_true(agree(NULL, 0));
     assert_true(agree((const int64_t[]){50}, 1));
-    assert_true(agree((const int64_t[]){100, 103}, 2));
-    assert_false(agree((const int64_t[]){100, 105}, 2));
+    assert_true(agree((const int64_t[]){100, 101}, 2));
+    assert_false(agree((const int64_t[]){100, 103}, 2));
     assert_true(agree((const int64_t[]){50, 100, 101, 300}, 4));
 }
 
@@ -69,38 +69,7 @@ static void disturbed_instructions_do_not_count(void **state)
     assert_int_equal(remat_measured_ns(&m.plan), 64);
     assert_int_equal(remat_measured_ns(&m.keep_all), 32);
     assert_true(fabs(remat_measurement_relative(&m) - 2) < 1e-12);
-    assert_true(remat_measurement_agrees(&m));
-    remat_measurement_free(&m);
-}
-
-/* Two of three steps are disturbed in the same instruction: the median is, too. */
-static void medians_far_above_the_lower_quartiles_ask_for_more(void **state)
-{
-    static const int64_t times[3] = {100, 110, 111};
-    struct remat_measurement m = {0};
-    struct remat_error err;
-    (void)state;
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(remat_measured_add(&m.plan, times[i], &times[i], 1, &err), REMAT_OK);
-        assert_int_equal(remat_measured_add(&m.keep_all, times[0], &times[0], 1, &err), REMAT_OK);
-    }
-    assert_false(remat_measurement_agrees(&m));
-    remat_measurement_free(&m);
-}
-
-/* One step that was lucky in all says nothing of the others, however many there are. */
-static void one_quick_step_asks_for_no_more(void **state)
-{
-    static const int64_t times[5] = {101, 90, 100, 102, 101};
-    struct remat_measurement m = {0};
-    struct remat_error err;
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(remat_measured_add(&m.plan, times[i], &times[i], 1, &err), REMAT_OK);
-        assert_int_equal(remat_measured_add(&m.keep_all, times[0], &times[0], 1, &err), REMAT_OK);
-    }
-    assert_true(remat_measurement_agrees(&m));
-    assert_int_equal(remat_measured_step_ns(&m.plan), 101);
+    assert_int_equal(remat_measured_step_ns(&m.plan), 139);
     remat_measurement_free(&m);
 }
 
@@ -110,8 +79,6 @@ int main(void)
         cmocka_unit_test(the_median_of_neighbours_counts),
         cmocka_unit_test(the_middle_half_must_agree),
         cmocka_unit_test(disturbed_instructions_do_not_count),
-        cmocka_unit_test(medians_far_above_the_lower_quartiles_ask_for_more),
-        cmocka_unit_test(one_quick_step_asks_for_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* remat sweep, batchsize and report: what is planned is what is measured, no budget is exceeded, the pictures are
  * there, and no process outlives the command. */
+#include "bench/worker.h"
+#include "core/base/clock.h"
 #include "support_cli.h"
 
 #include <dirent.h>
@@ -13,6 +15,7 @@
 enum { INFEASIBLE = 3, BAD_DATA = 65, MISSING_INPUT = 66, INTERRUPTED = 130, KILLED = 137, BUDGETS = 4, STEPS = 2 };
 
 #define SWEEP "sweep resnet18 --batch 4 --image 32 --classes 10 --threads 2 --solver chain -o sweep"
+#define SOLVE "solve resnet18 --batch 4 --image 32 --classes 10 --threads 2 --analytic"
 #define TEXT "gpt2 --layers 2 --width 32 --heads 2 --seq 32 --vocab 50 --threads 1 --recipe char"
 
 /* --- sweep ------------------------------------------------------------------------------------------------------- */
@@ -266,6 +269,50 @@ static void test_a_killed_worker(void **state)
     json_decref(sweep);
 }
 
+/* --- workers -----------------------------------------------------------------------------------------------------
+ */
+
+static void start_worker(struct cli *cli, const char *plan, struct remat_worker *worker)
+{
+    char path[2 * CLI_PATH_BYTES];
+    const char *const command[] = {REMAT_BINARY, "worker", "resnet18",  "--batch", "4",  "--image", "32",
+                                   "--classes",  "10",     "--threads", "2",       path, NULL};
+    struct remat_error err;
+    cli_path(cli, plan, path);
+    assert_int_equal(remat_worker_start((char *const *)(uintptr_t)command, worker, &err), REMAT_OK);
+}
+
+/* In slices of an instruction each: the same steps, and what one waits for the other does not count as its own. */
+static void test_workers_take_turns(void **state)
+{
+    struct cli *cli = *state;
+    struct remat_worker turns[2], alone;
+    struct remat_worker *const both[2] = {&turns[0], &turns[1]};
+    struct remat_worker_report reports[3];
+    struct remat_error err;
+    int64_t steps_ns[2], sum_ns = 0, begin_ns, alone_ns;
+    cli_succeed(cli, SOLVE " --solver keep-all -o all.json");
+    cli_succeed(cli, SOLVE " --solver chain --budget 95%% -o some.json");
+    start_worker(cli, "all.json", &turns[0]);
+    start_worker(cli, "some.json", &turns[1]);
+    start_worker(cli, "some.json", &alone);
+    for (int step = 0; step < 3; step++)
+        assert_int_equal(remat_worker_step(&alone, &alone_ns, &err), REMAT_OK);
+    begin_ns = remat_clock_ns();
+    for (int step = 0; step < 3; step++) {
+        assert_int_equal(remat_workers_step_in_turn(both, (const int64_t[]){1, 1}, steps_ns, &err), REMAT_OK);
+        sum_ns += steps_ns[0] + steps_ns[1];
+        assert_true(steps_ns[0] > 0 && steps_ns[1] > 0);
+    }
+    assert_true(sum_ns <= remat_clock_ns() - begin_ns);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(remat_worker_end(&turns[i], &reports[i], &err), REMAT_OK);
+    assert_int_equal(remat_worker_end(&alone, &reports[2], &err), REMAT_OK);
+    assert_true(reports[0].state_hash == reports[2].state_hash);
+    assert_int_equal(reports[1].peak_bytes, reports[2].peak_bytes);
+    assert_true(reports[1].state_hash == reports[2].state_hash);
+}
+
 /* --- batchsize and report --------------------------------------------------------------------------------------------
  */
 
@@ -318,6 +365,7 @@ int main(void)
         TEST(test_sweep_without_running),
         TEST(test_interrupted_sweeps_leave_no_process),
         TEST(test_a_killed_worker),
+        TEST(test_workers_take_turns),
         TEST(test_batchsize),
         TEST(test_reports_of_nothing),
     };
