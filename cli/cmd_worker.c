@@ -27,7 +27,7 @@ static enum remat_status run(const struct cli_args *args, struct remat_error *er
 const struct cli_command cli_worker = {"worker",
                                        "MODEL PLAN.json",
                                        "Runs a plan step by step on request (used by sweep and batchsize)",
-                                       "Reads \"step\", \"steps N\" and \"end\" lines from standard input.\n",
+                                       "Reads \"step\", \"step N\", \"steps N\", \"parts\" and \"end\" lines.\n",
                                        CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_STEP_OPTIONS " options",
                                        2,
                                        2,
