@@ -3,10 +3,11 @@
 #include "core/base/memory.h"
 #include "core/base/quantile.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const double AGREEMENT = 0.02;
+static const double AGREEMENT = 0.02, STRAY = 0.02;
 
 /* --- steps of one plan ----------------------------------------------------------------------------------------------
  */
@@ -107,12 +108,17 @@ double remat_measurement_relative(const struct remat_measurement *m)
     return (ratios[(m->plan.count - 1) / 2] + ratios[m->plan.count / 2]) / 2;
 }
 
-bool remat_measurement_agrees(const struct remat_measurement *m)
+static bool agrees(const struct remat_measurement *m)
 {
     double ratios[REMAT_MOST_STEPS];
     int32_t low = m->plan.count / 4;
-    if (m->plan.count == 0)
-        return true;
     find_ratios(m, ratios);
     return ratios[m->plan.count - 1 - low] - ratios[low] <= AGREEMENT * ratios[m->plan.count / 2];
+}
+
+bool remat_measurement_settles(const struct remat_measurement *m, double predicted)
+{
+    if (m->plan.count == 0)
+        return true;
+    return agrees(m) && (predicted == 0 || fabs(remat_measurement_relative(m) - predicted) <= STRAY);
 }

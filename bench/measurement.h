@@ -40,7 +40,8 @@ int64_t remat_measured_ns(const struct remat_measured_steps *steps);
 /* The plan's step to keep-all's: of those sums, or without parts the median ratio of a step to the keep-all step with
  * it. Both have steps. */
 double remat_measurement_relative(const struct remat_measurement *measurement);
-/* Whether the middle half of the ratios of neighbouring steps agrees within 2 %. */
-bool remat_measurement_agrees(const struct remat_measurement *measurement);
+/* Whether no second look is due: the middle half of the ratios of neighbouring steps agrees within 2 %, and the plan's
+ * step to keep-all's is within 0.02 of the predicted one (0: none is). */
+bool remat_measurement_settles(const struct remat_measurement *measurement, double predicted);
 
 #endif

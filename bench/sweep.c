@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEEP_ALL "plans/keep-all.json"
+
 enum { MOST_ROUNDS = 3, MAX_COMMAND = 64, PATH_BYTES = 512 };
 
 /* Shorter than what slows a shared machine lasts, and so long that caches filled anew do not count. */
@@ -58,6 +60,35 @@ static enum remat_status start_worker(const struct sweep *sweep, const char *pla
     command[count] = path;
     command[count + 1] = NULL;
     return remat_worker_start(command, out, err);
+}
+
+/* Keep-all stays resident beside every point, so both must fit. */
+static bool can_interleave(const struct sweep *sweep)
+{
+    const struct remat_backend *device = sweep->workload->backend;
+    int64_t needed = 2 * (sweep->keep_all.arena_bytes + sweep->workload->graph.persistent_bytes);
+    return sweep->config->interleave && sweep->config->steps > 0 &&
+           needed <= device->ops->available_bytes(sweep->workload->device);
+}
+
+static void end_keep_all(struct sweep *sweep)
+{
+    struct remat_error ignored;
+    enum remat_status ended = REMAT_OK;
+    if (sweep->interleaving)
+        ended = remat_worker_end(&sweep->keep_all_worker, NULL, &ignored);
+    (void)ended; /* its steps were answered, or their failure was told */
+    sweep->interleaving = false;
+}
+
+static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error *err)
+{
+    char path[PATH_BYTES];
+    int64_t ignored;
+    snprintf(path, sizeof path, "%s/" KEEP_ALL, sweep->config->folder);
+    REMAT_TRY(start_worker(sweep, path, &sweep->keep_all_worker, err));
+    sweep->interleaving = true;
+    return remat_worker_step(&sweep->keep_all_worker, &ignored, err);
 }
 
 static bool asked_to_stop(const struct sweep *sweep)
@@ -121,13 +152,18 @@ static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker 
     return status;
 }
 
+/* Each in a process of its own, and after the first with a new one of keep-all. */
 static enum remat_status measure_round(struct sweep *sweep, const char *plan_path, const struct remat_plan *plan,
-                                       struct remat_measurement *m, struct remat_worker_report *report,
+                                       int32_t round, struct remat_measurement *m, struct remat_worker_report *report,
                                        struct remat_error *err)
 {
     struct remat_worker worker;
     struct remat_error ignored;
     enum remat_status status, ended;
+    if (round > 0) {
+        end_keep_all(sweep);
+        REMAT_TRY(start_keep_all(sweep, err));
+    }
     REMAT_TRY(start_worker(sweep, plan_path, &worker, err));
     status = measure_steps(sweep, &worker, plan, m, err);
     if (status == REMAT_OK)
@@ -189,6 +225,13 @@ static void describe_memory(struct sweep *sweep, const struct remat_plan *plan,
         sweep->exceeded = true;
 }
 
+/* Relative to keep-all; 0 where the profile's times are no measured ones. */
+static double predicted_step(const struct sweep *sweep, const struct remat_plan *plan)
+{
+    const struct remat_task_graph *graph = &sweep->workload->graph;
+    return graph->measured ? (double)plan->predicted_step_ns / (double)remat_task_graph_base_time_ns(graph) : 0;
+}
+
 static enum remat_status measure_point(struct sweep *sweep, const char *plan_path, const struct remat_plan *plan,
                                        json_t *json, struct remat_error *err)
 {
@@ -196,11 +239,12 @@ static enum remat_status measure_point(struct sweep *sweep, const char *plan_pat
     struct remat_worker_report report;
     int32_t round = 0, count = sweep->config->steps;
     enum remat_status status;
-    /* On a machine that others disturb a point is measured again; a round is a process of its own. */
+    /* Where others disturb the machine, or a process was given slow pages, a point is measured again; all steps count.
+     */
     do
-        status = measure_round(sweep, plan_path, plan, &m, &report, err);
+        status = measure_round(sweep, plan_path, plan, round, &m, &report, err);
     while (status == REMAT_OK && sweep->interleaving && ++round < MOST_ROUNDS &&
-           m.plan.count + count <= REMAT_MOST_STEPS && !remat_measurement_agrees(&m));
+           m.plan.count + count <= REMAT_MOST_STEPS && !remat_measurement_settles(&m, predicted_step(sweep, plan)));
     if (status == REMAT_OK) {
         describe_memory(sweep, plan, &report, json);
         describe_steps(sweep, &m, json);
@@ -276,24 +320,6 @@ static void run_point(struct sweep *sweep, const struct curve *curve, int32_t at
         sweep->done++;
     }
     json_decref(json);
-}
-
-/* Keep-all stays resident beside every point, so both must fit. */
-static enum remat_status start_keep_all(struct sweep *sweep, struct remat_error *err)
-{
-    const struct remat_task_graph *graph = &sweep->workload->graph;
-    const struct remat_backend *device = sweep->workload->backend;
-    char path[PATH_BYTES];
-    int64_t ignored;
-    int64_t needed = 2 * (sweep->keep_all.arena_bytes + graph->persistent_bytes);
-    snprintf(path, sizeof path, "%s/plans/keep-all.json", sweep->config->folder);
-    REMAT_TRY(remat_save_plan(path, graph, &sweep->keep_all, err));
-    if (!sweep->config->interleave || sweep->config->steps == 0 ||
-        needed > device->ops->available_bytes(sweep->workload->device))
-        return REMAT_OK;
-    REMAT_TRY(start_worker(sweep, path, &sweep->keep_all_worker, err));
-    sweep->interleaving = true;
-    return remat_worker_step(&sweep->keep_all_worker, &ignored, err);
 }
 
 /* From the smallest that the measured method can do to the largest, then the absolute ones. */
@@ -458,6 +484,13 @@ static enum remat_status run_points(struct sweep *sweep, struct remat_error *err
     return REMAT_OK;
 }
 
+static enum remat_status save_keep_all(const struct sweep *sweep, struct remat_error *err)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/" KEEP_ALL, sweep->config->folder);
+    return remat_save_plan(path, &sweep->workload->graph, &sweep->keep_all, err);
+}
+
 static enum remat_status run_sweep(struct sweep *sweep, struct remat_error *err)
 {
     const struct remat_task_graph *graph = &sweep->workload->graph;
@@ -467,7 +500,9 @@ static enum remat_status run_sweep(struct sweep *sweep, struct remat_error *err)
     REMAT_TRY(remat_solver_find("keep-all", &keep_all, err));
     REMAT_TRY(remat_solve(graph, keep_all, &options, &sweep->keep_all, err));
     REMAT_TRY(plan_curves(sweep, err));
-    REMAT_TRY(start_keep_all(sweep, err));
+    REMAT_TRY(save_keep_all(sweep, err));
+    if (can_interleave(sweep))
+        REMAT_TRY(start_keep_all(sweep, err));
     return run_points(sweep, err);
 }
 
@@ -497,8 +532,7 @@ enum remat_status remat_sweep(struct remat_workload *workload, const struct rema
     status = save_profile(&sweep, err);
     if (status == REMAT_OK)
         status = run_sweep(&sweep, err);
-    if (sweep.interleaving && remat_worker_end(&sweep.keep_all_worker, NULL, NULL) != REMAT_OK)
-        status = status == REMAT_OK ? REMAT_FAILED : status;
+    end_keep_all(&sweep);
     remat_plan_free(&sweep.keep_all);
     free_curves(&sweep);
     json_decref(sweep.points);

@@ -32,25 +32,33 @@ static void the_median_of_neighbours_counts(void **state)
     remat_measurement_free(&even);
 }
 
-static bool agree(const int64_t *plan_ns, int32_t count)
+static bool settles(const int64_t *plan_ns, int32_t count, double predicted)
 {
     struct remat_measurement m = {0};
-    bool agrees;
+    bool result;
     for (int32_t i = 0; i < count; i++)
         add(&m, 100, plan_ns[i]);
-    agrees = remat_measurement_agrees(&m);
+    result = remat_measurement_settles(&m, predicted);
     remat_measurement_free(&m);
-    return agrees;
+    return result;
 }
 
 static void the_middle_half_must_agree(void **state)
 {
     (void)state;
-    assert_true(agree(NULL, 0));
-    assert_true(agree((const int64_t[]){50}, 1));
-    assert_true(agree((const int64_t[]){100, 101}, 2));
-    assert_false(agree((const int64_t[]){100, 103}, 2));
-    assert_true(agree((const int64_t[]){50, 100, 101, 300}, 4));
+    assert_true(settles(NULL, 0, 1));
+    assert_true(settles((const int64_t[]){50}, 1, 0));
+    assert_true(settles((const int64_t[]){100, 101}, 2, 0));
+    assert_false(settles((const int64_t[]){100, 103}, 2, 0));
+    assert_true(settles((const int64_t[]){50, 100, 101, 300}, 4, 0));
+}
+
+static void what_strays_from_the_predicted_is_looked_at_again(void **state)
+{
+    (void)state;
+    assert_true(settles((const int64_t[]){109, 110}, 2, 1.08));
+    assert_false(settles((const int64_t[]){109, 110}, 2, 1.07));
+    assert_false(settles((const int64_t[]){109, 110}, 2, 1.12));
 }
 
 /* Three steps of three instructions; each step is disturbed in another one. */
@@ -78,6 +86,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_median_of_neighbours_counts),
         cmocka_unit_test(the_middle_half_must_agree),
+        cmocka_unit_test(what_strays_from_the_predicted_is_looked_at_again),
         cmocka_unit_test(disturbed_instructions_do_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
