@@ -342,18 +342,28 @@ static enum remat_status go_on(struct remat_worker *worker, const char *with, bo
     return REMAT_OK;
 }
 
+/* Who has done less of its step, as its slice is to the other's. */
+static int choose_turn(const bool ended[2], const int64_t used_ns[2], const int64_t slices_ns[2])
+{
+    if (ended[0] || ended[1])
+        return ended[0] ? 1 : 0;
+    return (double)used_ns[0] / (double)slices_ns[0] <= (double)used_ns[1] / (double)slices_ns[1] ? 0 : 1;
+}
+
 enum remat_status remat_workers_step_in_turn(struct remat_worker *const workers[2], const int64_t slices_ns[2],
                                              int64_t steps_ns[2], struct remat_error *err)
 {
-    bool ended[2] = {false, false};
+    bool begun[2] = {false, false}, ended[2] = {false, false};
+    int64_t used_ns[2] = {0, 0}, begin_ns;
     char begin[LINE_BYTES];
-    for (int i = 0; i < 2; i++) {
+    while (!ended[0] || !ended[1]) {
+        int i = choose_turn(ended, used_ns, slices_ns);
         snprintf(begin, sizeof begin, "step %lld\n", (long long)slices_ns[i]);
-        REMAT_TRY(go_on(workers[i], begin, &ended[i], &steps_ns[i], err));
+        begin_ns = remat_clock_ns();
+        REMAT_TRY(go_on(workers[i], begun[i] ? "go\n" : begin, &ended[i], &steps_ns[i], err));
+        used_ns[i] += remat_clock_ns() - begin_ns;
+        begun[i] = true;
     }
-    for (int i = 0; !ended[0] || !ended[1]; i = 1 - i)
-        if (!ended[i])
-            REMAT_TRY(go_on(workers[i], "go\n", &ended[i], &steps_ns[i], err));
     return REMAT_OK;
 }
 

@@ -38,8 +38,9 @@ REMAT_MUST_CHECK enum remat_status remat_worker_start(char *const command[], str
                                                       struct remat_error *err);
 REMAT_MUST_CHECK enum remat_status remat_worker_step(struct remat_worker *worker, int64_t *step_ns,
                                                      struct remat_error *err);
-/* A step of each, in slices of at least slices_ns (more than 0) of the one, then the other: what slows the machine for
- * longer than a slice slows both. Slices of a device that runs a step as a whole are whole steps. */
+/* A step of each, in slices of at least slices_ns (more than 0), so that the one has done as much of its step as the
+ * other: what slows the machine for longer than a slice slows both. A step's time should be to its slice as the other's
+ * to the other's. Slices of a device that runs a step as a whole are whole steps. */
 REMAT_MUST_CHECK enum remat_status remat_workers_step_in_turn(struct remat_worker *const workers[2],
                                                               const int64_t slices_ns[2], int64_t steps_ns[2],
                                                               struct remat_error *err);
