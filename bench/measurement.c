@@ -86,17 +86,12 @@ static bool has_parts(const struct remat_measurement *m)
     return m->plan.parts_count > 0 && m->keep_all.parts_count > 0;
 }
 
-static int compare_ratios(const void *left, const void *right)
-{
-    const double *a = left, *b = right;
-    return (*a > *b) - (*a < *b);
-}
-
-static void find_ratios(const struct remat_measurement *m, double *ratios)
+/* Fills in the ratios, sorted; returns their median. */
+static double sort_ratios(const struct remat_measurement *m, double *ratios)
 {
     for (int32_t i = 0; i < m->plan.count; i++)
         ratios[i] = (double)m->plan.step_ns[i] / (double)m->keep_all.step_ns[i];
-    qsort(ratios, (size_t)m->plan.count, sizeof *ratios, compare_ratios);
+    return remat_quantile(ratios, m->plan.count, 0.5);
 }
 
 double remat_measurement_relative(const struct remat_measurement *m)
@@ -104,16 +99,15 @@ double remat_measurement_relative(const struct remat_measurement *m)
     double ratios[REMAT_MOST_STEPS];
     if (has_parts(m))
         return (double)remat_measured_ns(&m->plan) / (double)remat_measured_ns(&m->keep_all);
-    find_ratios(m, ratios);
-    return (ratios[(m->plan.count - 1) / 2] + ratios[m->plan.count / 2]) / 2;
+    return sort_ratios(m, ratios);
 }
 
 static bool agrees(const struct remat_measurement *m)
 {
     double ratios[REMAT_MOST_STEPS];
     int32_t low = m->plan.count / 4;
-    find_ratios(m, ratios);
-    return ratios[m->plan.count - 1 - low] - ratios[low] <= AGREEMENT * ratios[m->plan.count / 2];
+    double median = sort_ratios(m, ratios);
+    return ratios[m->plan.count - 1 - low] - ratios[low] <= AGREEMENT * median;
 }
 
 bool remat_measurement_settles(const struct remat_measurement *m, double predicted)

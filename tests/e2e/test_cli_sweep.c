@@ -282,11 +282,21 @@ static void start_worker(struct cli *cli, const char *plan, struct remat_worker 
     assert_int_equal(remat_worker_start((char *const *)(uintptr_t)command, worker, &err), REMAT_OK);
 }
 
+static void expect_turn(const struct remat_worker *worker, const char *line)
+{
+    static const char turn[] = "turn\n";
+    char answer[sizeof turn] = "";
+    assert_int_equal(write(worker->to, line, strlen(line)), (ssize_t)strlen(line));
+    for (size_t i = 0; i < sizeof turn - 1; i++)
+        assert_int_equal(read(worker->from, answer + i, 1), 1);
+    assert_string_equal(answer, turn);
+}
+
 /* In slices of an instruction each: the same steps, and what one waits for the other does not count as its own. */
 static void test_workers_take_turns(void **state)
 {
     struct cli *cli = *state;
-    struct remat_worker turns[2], alone;
+    struct remat_worker turns[2], alone, waiting;
     struct remat_worker *const both[2] = {&turns[0], &turns[1]};
     struct remat_worker_report reports[3];
     struct remat_error err;
@@ -296,6 +306,10 @@ static void test_workers_take_turns(void **state)
     start_worker(cli, "all.json", &turns[0]);
     start_worker(cli, "some.json", &turns[1]);
     start_worker(cli, "some.json", &alone);
+    start_worker(cli, "some.json", &waiting);
+    expect_turn(&waiting, "step 1\n");
+    expect_turn(&waiting, "go\n");
+    assert_int_equal(remat_worker_end(&waiting, NULL, &err), REMAT_OK); /* within a step */
     for (int step = 0; step < 3; step++)
         assert_int_equal(remat_worker_step(&alone, &alone_ns, &err), REMAT_OK);
     begin_ns = remat_clock_ns();
