@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keep-all tells of nearly everything, so its medians are to be good ones: a plan that runs the forward pass seven times
- * makes an error of its share of a step six times as large. */
+/* Keep-all tells of nearly everything, so its medians are to be good ones: a plan that runs the forward pass seven
+ * times makes an error of its share of a step six times as large. */
 enum { PLACE_EFFORT = 1, ISOLATED_REPEATS = 7, KEEP_ALL_STEPS = 9, OTHER_STEPS = 3 };
 static const double MINOR_SHARE = 0.03;
 

@@ -1,9 +1,13 @@
 #include "solver/moves.h"
 
+#include "solver/negligible.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { SAMPLES = 12, MOST_INSERTIONS = 256 };
+/* Of all bytes: data that take no more together are not dropped. */
+static const double NEGLIGIBLE = 1.0 / 16384;
 
 static uint64_t next_random(struct remat_mover *m)
 {
@@ -29,6 +33,19 @@ void remat_mover_seed(struct remat_mover *m, uint64_t seed)
     m->random = (seed + 1) * 0x9E3779B97F4A7C15u | 1;
 }
 
+static enum remat_status find_negligible(struct remat_mover *m, struct remat_error *err)
+{
+    const struct remat_model *model = m->sequence->model;
+    int64_t *bytes, sum = 0;
+    int32_t k;
+    REMAT_TRY(REMAT_ALLOC(bytes, model->data_count, err));
+    for (k = 0; k < model->data_count; k++)
+        sum += bytes[k] = model->data[k].bytes;
+    m->negligible_bytes = remat_negligible_bytes(bytes, model->data_count, (int64_t)(NEGLIGIBLE * (double)sum));
+    free(bytes);
+    return REMAT_OK;
+}
+
 enum remat_status remat_mover_init(struct remat_mover *m, struct remat_sequence *sequence, uint64_t seed,
                                    struct remat_error *err)
 {
@@ -39,11 +56,12 @@ enum remat_status remat_mover_init(struct remat_mover *m, struct remat_sequence 
     m->sequence = sequence;
     remat_mover_seed(m, seed);
     m->cost_limit_ns = INT64_MAX;
+    REMAT_TRY(find_negligible(m, err));
     REMAT_TRY(REMAT_ALLOC(m->candidates, model->data_count, err));
     REMAT_TRY(REMAT_ALLOC(m->weights, model->data_count, err));
     REMAT_TRY(REMAT_ALLOC(m->flexible, model->nodes_count, err));
     for (i = 0; i < model->data_count; i++)
-        if (model->data[i].recipes_count > 0 && model->data[i].bytes > 0) {
+        if (model->data[i].recipes_count > 0 && model->data[i].bytes > m->negligible_bytes) {
             sum += (double)model->data[i].bytes;
             m->weights[m->candidates_count] = sum;
             m->candidates[m->candidates_count++] = i;
@@ -60,6 +78,11 @@ void remat_mover_free(struct remat_mover *m)
     free(m->weights);
     free(m->flexible);
     memset(m, 0, sizeof *m);
+}
+
+static bool is_negligible(const struct remat_mover *m, int32_t datum)
+{
+    return m->sequence->model->data[datum].bytes <= m->negligible_bytes;
 }
 
 /* Half the time any datum, half the time one in proportion to its bytes. */
@@ -136,7 +159,8 @@ static bool wants(struct remat_mover *m, int32_t datum, int64_t place)
     const struct remat_events *events = &s->events[datum];
     int32_t at = remat_event_from(s, events, place);
     double chance = remat_event_reads(events, at) ? m->force : 1 - m->extend;
-    if (chance <= 0 || remat_place_stage(remat_event_place(s, events, at - 1)) == remat_place_stage(place))
+    if (chance <= 0 || (remat_event_reads(events, at) && is_negligible(m, datum)) ||
+        remat_place_stage(remat_event_place(s, events, at - 1)) == remat_place_stage(place))
         return false;
     return (chance >= 1 || remat_mover_uniform(m) < chance) && s->model->data[datum].recipes_count > 0;
 }
@@ -358,7 +382,7 @@ enum remat_status remat_move_drop_segment(struct remat_mover *m, struct remat_er
         const struct remat_node *node = &s->model->nodes[s->stages[t < over ? t : over]];
         for (k = 0; k < node->outputs_count && t < over && !m->given_up; k++) {
             int32_t datum = s->model->operands[node->outputs + k], at = gap_over(s, datum, over);
-            if (at > 0 && s->model->data[datum].recipes_count > 0)
+            if (at > 0 && s->model->data[datum].recipes_count > 0 && !is_negligible(m, datum))
                 REMAT_TRY(drop_before(m, datum, at, err));
         }
     }

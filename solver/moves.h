@@ -10,11 +10,12 @@
 struct remat_mover {
     struct remat_sequence *sequence; /* borrowed */
     uint64_t random;
-    int64_t cost_limit_ns; /* a move that exceeds this is given up */
-    bool given_up;         /* the last move was: undo it */
-    int32_t insertions;    /* of the move so far */
-    double extend, force;  /* chances that an absent input is held instead of made, a held one made instead */
-    int32_t *candidates, candidates_count; /* data that have bytes and can be made again */
+    int64_t cost_limit_ns;    /* a move that exceeds this is given up */
+    bool given_up;            /* the last move was: undo it */
+    int32_t insertions;       /* of the move so far */
+    double extend, force;     /* chances that an absent input is held instead of made, a held one made instead */
+    int64_t negligible_bytes; /* data of at most so many are not dropped */
+    int32_t *candidates, candidates_count; /* data that are larger and can be made again */
     double *weights;                       /* of candidates, cumulated */
     int32_t *flexible, flexible_count;     /* nodes with several options */
 };

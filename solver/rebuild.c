@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { TRIES = 8, MOST_STEPS = 16 };
+enum { DROPS = 8, KEEPS = 16, MOST_STEPS = 16 }; /* that are tried; of them, one after the other */
 
 /* The best of a few random drops at a stage, by added time per byte of overflow less. */
 static enum remat_status drop_best(struct remat_mover *m, double budget, const struct remat_overflow *over, bool *done,
@@ -15,7 +15,7 @@ static enum remat_status drop_best(struct remat_mover *m, double budget, const s
     int64_t cost = s->cost_ns;
     double least = INFINITY;
     uint64_t chosen = 0;
-    for (k = 0; k < TRIES; k++) {
+    for (k = 0; k < DROPS; k++) {
         uint64_t random = m->random;
         struct remat_overflow next;
         double price;
@@ -42,6 +42,47 @@ static enum remat_status drop_best(struct remat_mover *m, double budget, const s
     return REMAT_OK;
 }
 
+/* What may be free before a run's stage without it, at most: inputs that nothing reads after it, and the same of the
+ * repetitions that made them for it. */
+static double freed_without(const struct remat_sequence *s, int32_t run)
+{
+    int32_t node = s->runs[run].node, k;
+    int64_t place = s->runs[run].place;
+    double bytes = 0;
+    for (k = s->reads_begin[node]; k < s->reads_begin[node + 1]; k++) {
+        const struct remat_events *events = &s->events[s->reads[k]];
+        int32_t at = remat_event_from(s, events, place), before = events->at[at - 1];
+        if (remat_event_reads(events, at + 1))
+            continue;
+        if (remat_place_stage(s->runs[before >> 1].place) < remat_place_stage(place))
+            bytes += (double)s->model->data[s->reads[k]].bytes;
+        if ((before & 1) && s->runs[before >> 1].again >= 0)
+            bytes += freed_without(s, before >> 1);
+    }
+    return bytes;
+}
+
+/* Whether a repetition may be able to go without more overflow than `most`: what it makes has to be held from its last
+ * use before until here then. Cheaper than to try it, which mostly fails. */
+static bool may_go(struct remat_sequence *s, int32_t run, double rest, double most)
+{
+    const struct remat_node *node = &s->model->nodes[s->runs[run].node];
+    int64_t place = s->runs[run].place;
+    int32_t k;
+    rest += most + freed_without(s, run);
+    for (k = 0; k < node->outputs_count; k++) {
+        int32_t datum = s->model->operands[node->outputs + k];
+        const struct remat_events *events = &s->events[datum];
+        int32_t at = remat_event_from(s, events, place), first, last = remat_place_stage(place) - 1;
+        if (!remat_event_reads(events, at + 1))
+            continue;
+        first = remat_place_stage(remat_event_place(s, events, at - 1)) + 1;
+        if (remat_sequence_most(s, first, last) + (double)s->model->data[datum].bytes > rest)
+            return false;
+    }
+    return true;
+}
+
 /* The best of a few random repetitions that can go without more overflow than `most`. */
 static enum remat_status keep_best(struct remat_mover *m, double budget, double most, bool *done,
                                    struct remat_error *err)
@@ -49,9 +90,11 @@ static enum remat_status keep_best(struct remat_mover *m, double budget, double 
     struct remat_sequence *s = m->sequence;
     int32_t mark = s->log_count, k;
     int64_t least = s->cost_ns, chosen = -1;
-    for (k = 0; k < TRIES && s->again_count > 0; k++) {
+    for (k = 0; k < KEEPS && s->again_count > 0; k++) {
         int32_t run = s->again[remat_mover_pick(m, s->again_count)];
         int64_t place = s->runs[run].place;
+        if (!may_go(s, run, budget - (double)s->model->fixed_bytes, most))
+            continue;
         REMAT_TRY(remat_move_keep(m, run, err));
         if (s->cost_ns < least && remat_sequence_overflow(s, budget).bytes <= most) {
             least = s->cost_ns;

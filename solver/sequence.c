@@ -370,6 +370,26 @@ struct remat_overflow remat_sequence_overflow(struct remat_sequence *s, double b
                                    .stage = t};
 }
 
+double remat_sequence_most(struct remat_sequence *s, int32_t first, int32_t last)
+{
+    double most = -1;
+    int32_t t = first;
+    clean_stages(s);
+    while (t <= last) {
+        int32_t block = t / REMAT_SEQUENCE_BLOCK;
+        double bytes;
+        if (t % REMAT_SEQUENCE_BLOCK == 0 && block_end(s, block) - 1 <= last) {
+            bytes = block_peak(s, block);
+            t = block_end(s, block);
+        } else {
+            bytes = s->block_base[block] + s->base[t] + s->highest[t];
+            t++;
+        }
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
 bool remat_sequence_unread(const struct remat_sequence *s, int32_t run)
 {
     const struct remat_node *node = node_of(s, run);

@@ -121,6 +121,9 @@ struct remat_overflow {
 };
 struct remat_overflow remat_sequence_overflow(struct remat_sequence *sequence, double budget_bytes);
 
+/* The most bytes that are live in stages `first` to `last`, without fixed ones; -1 if there are none. */
+double remat_sequence_most(struct remat_sequence *sequence, int32_t first, int32_t last);
+
 /* The first event of a datum at or after a place; events->count if there is none. */
 static inline int32_t remat_event_from(const struct remat_sequence *sequence, const struct remat_events *events,
                                        int64_t place)

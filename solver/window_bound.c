@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Parts that are looked at before cuts are added; cuts that are added at a time; cuts beside the first at the start,
+/* Parts that are looked at before cuts are added; cuts beside the first at the start,
  * and in all until everything is divided. */
-enum { PARTS_A_CHOICE = 10, CUTS_AT_A_TIME = 2, FIRST_CUTS = 3, MOST_CUTS_AT_FIRST = 8 };
+enum { PARTS_A_CHOICE = 10, FIRST_CUTS = 3, MOST_CUTS_AT_FIRST = 8 };
 
 /* Of a budget: less is not worth a cut. */
 static const double LEAST_EXCESS = 1e-3;
 /* Of what cuts gain: dividing that gains less is not worth while. */
-static const double LITTLE = 1.0 / 16;
+static const double LITTLE = 1.0 / 8;
 
 struct search {
     struct remat_window_tree tree;
@@ -35,6 +35,22 @@ static int ascending(const void *a, const void *b)
     return (x->way > y->way) - (x->way < y->way);
 }
 
+/* Late cuts are cheap, since little is read after them, and tell of times when what is dropped has to be made again. */
+static double worth(const struct remat_window_gap *gap)
+{
+    double values = gap->values + 1;
+    return gap->excess_bytes > 0 ? gap->excess_bytes / values : gap->excess_bytes * values;
+}
+
+static int by_worth(const void *a, const void *b)
+{
+    const struct remat_window_gap *x = a, *y = b;
+    double first = worth(x), second = worth(y);
+    if (first != second)
+        return first < second ? 1 : -1;
+    return ascending(&x->cut, &y->cut);
+}
+
 static int by_excess(const void *a, const void *b)
 {
     const struct remat_window_gap *x = a, *y = b;
@@ -43,23 +59,34 @@ static int by_excess(const void *a, const void *b)
     return ascending(&x->cut, &y->cut);
 }
 
-/* Adds cuts where the solution exceeds the budget most, or, if it does not at all and `anyway`, comes nearest to it. */
+/* The first of the gaps in an order becomes a cut, and is a gap no more. */
+static void take_first(struct search *s, struct remat_window_gap *gaps, int32_t *count,
+                       int (*order)(const void *, const void *))
+{
+    if (*count == 0 || s->cuts_count >= s->most_cuts)
+        return;
+    qsort(gaps, (size_t)*count, sizeof *gaps, order);
+    s->cuts[s->cuts_count++] = gaps[0].cut;
+    gaps[0] = gaps[--*count];
+}
+
+/* Adds a cut where the solution exceeds the budget most, and one where it does so for what that costs; or, if it does
+ * not at all and `anyway`, where it comes nearest to it. */
 static enum remat_status add_cuts(struct search *s, bool anyway, bool *added, struct remat_error *err)
 {
     const double budget = (double)s->tree.problem->budget_bytes;
     struct remat_window_gap *gaps;
-    int32_t count, k, room = s->most_cuts - s->cuts_count;
+    int32_t count;
     enum remat_status status;
     *added = false;
     REMAT_TRY(REMAT_ALLOC(gaps, REMAT_MOST_GAPS(s->cuts_count), err));
     status = remat_window_gaps(&s->tree.program, s->tree.solution, LEAST_EXCESS * budget, gaps, &count, err);
     if (status == REMAT_OK && count == 0 && anyway)
         status = remat_window_gaps(&s->tree.program, s->tree.solution, -budget, gaps, &count, err);
-    qsort(gaps, (size_t)count, sizeof *gaps, by_excess);
-    for (k = 0; k < count && k < room && k < CUTS_AT_A_TIME; k++)
-        s->cuts[s->cuts_count++] = gaps[k].cut;
-    qsort(s->cuts, (size_t)s->cuts_count, sizeof *s->cuts, ascending);
     *added = count > 0;
+    take_first(s, gaps, &count, by_excess);
+    take_first(s, gaps, &count, by_worth);
+    qsort(s->cuts, (size_t)s->cuts_count, sizeof *s->cuts, ascending);
     free(gaps);
     return status;
 }

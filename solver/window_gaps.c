@@ -138,6 +138,21 @@ static bool is_divided(const struct interval *in)
     return in->next != in->cut + 1;
 }
 
+static int32_t values_across(const struct remat_window_program *p, int32_t position)
+{
+    int32_t count = 0, v;
+    for (v = 0; v < p->model->values_count; v++)
+        count += !remat_window_is_negligible(p, v) && p->model->values[v].made <= position &&
+                 p->model->values[v].last_read > position;
+    return count;
+}
+
+static void add_gap(const struct interval *in, int32_t position, int32_t way, double excess_bytes,
+                    struct remat_window_gap *gaps, int32_t *count)
+{
+    gaps[(*count)++] = (struct remat_window_gap){{position, way}, excess_bytes, values_across(in->program, position)};
+}
+
 /* Where the interval exceeds the budget most: one position, or the two around a run, or that run. */
 static void check_interval(struct interval *in, int64_t *weights, struct remat_window_gap *gaps, int32_t *count)
 {
@@ -164,16 +179,16 @@ static void check_interval(struct interval *in, int64_t *weights, struct remat_w
         }
     }
     if (run < 0 && first >= 0)
-        gaps[(*count)++] = (struct remat_window_gap){{first, -1}, most};
+        add_gap(in, first, -1, most, gaps, count);
     if (run < 0)
         return;
     p = in->holds[run].needed;
     if (p - 1 > in->begin)
-        gaps[(*count)++] = (struct remat_window_gap){{p - 1, -1}, most};
+        add_gap(in, p - 1, -1, most, gaps, count);
     if (p < in->end)
-        gaps[(*count)++] = (struct remat_window_gap){{p, -1}, most};
+        add_gap(in, p, -1, most, gaps, count);
     if (p - 1 == in->begin && p == in->end)
-        gaps[(*count)++] = (struct remat_window_gap){{in->begin, model->values[run].way}, most};
+        add_gap(in, in->begin, model->values[run].way, most, gaps, count);
 }
 
 enum remat_status remat_window_gaps(const struct remat_window_program *program, const double *solution,

@@ -11,6 +11,7 @@
 struct remat_window_gap {
     struct remat_window_cut cut;
     double excess_bytes;
+    int32_t values; /* that are read after the cut: so much larger it makes the program */
 };
 
 /* Most that are found between so many cuts. */

@@ -1,7 +1,12 @@
 #include "solver/window_program.h"
 
+#include "solver/negligible.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+/* Of the budget: so much may all negligible values take together. */
+static const double NEGLIGIBLE = 1.0 / 4096;
 
 /* A window from cut `begin` to cut `end` (cuts_count: to the end of the step). */
 static int32_t *used_column(struct remat_window_program *p, int32_t begin, int32_t end, int32_t way)
@@ -118,7 +123,7 @@ static enum remat_status write_demands(struct remat_window_program *p, int32_t c
     int32_t v;
     for (v = 0; v < p->model->values_count; v++) {
         int32_t end = next_end(p, cut, v), next = -1;
-        if (p->model->values[v].made > p->cuts[cut].position)
+        if (p->model->values[v].made > p->cuts[cut].position || remat_window_is_negligible(p, v))
             continue;
         if (end >= 0) {
             REMAT_TRY(prepare(p, cut, end, v, err));
@@ -142,7 +147,7 @@ static enum remat_status write_needs(struct remat_window_program *p, int32_t cut
     int32_t need = *used_column(p, cut, end, way), k;
     for (k = 0; k < model->ways[way].inputs_count; k++) {
         int32_t value = model->inputs[model->ways[way].inputs + k], read = next_end(p, cut, value);
-        if (p->weights[value] == 0 || (read >= 0 && read <= end))
+        if (p->weights[value] == 0 || remat_window_is_negligible(p, value) || (read >= 0 && read <= end))
             continue;
         REMAT_TRY(prepare(p, cut, end, value, err));
         REMAT_TRY(demand(p, cut, end, value, need, err));
@@ -279,6 +284,20 @@ static enum remat_status make_room(struct remat_window_program *p, struct remat_
     return REMAT_OK;
 }
 
+/* To leave them out lowers the bound by next to nothing. */
+static enum remat_status find_negligible(struct remat_window_program *p, struct remat_error *err)
+{
+    int64_t *bytes;
+    int32_t v;
+    REMAT_TRY(REMAT_ALLOC(bytes, p->model->values_count, err));
+    for (v = 0; v < p->model->values_count; v++)
+        bytes[v] = p->model->values[v].bytes;
+    p->negligible_bytes =
+        remat_negligible_bytes(bytes, p->model->values_count, (int64_t)(NEGLIGIBLE * (double)p->budget_bytes));
+    free(bytes);
+    return REMAT_OK;
+}
+
 enum remat_status remat_window_program_make(const struct remat_cut_model *model, const struct remat_window_cut *cuts,
                                             int32_t cuts_count, int64_t budget_bytes, int32_t most_columns,
                                             struct remat_window_program *out, struct remat_error *err)
@@ -292,6 +311,7 @@ enum remat_status remat_window_program_make(const struct remat_cut_model *model,
     out->budget_bytes = budget_bytes;
     out->most_columns = most_columns;
     REMAT_TRY(make_room(out, err));
+    REMAT_TRY(find_negligible(out, err));
     for (w = 0; w < model->ways_count; w++)
         all_ns += model->ways[w].time_ns;
     all_ns = all_ns < INT64_C(1) << 40 ? all_ns * 1000 : all_ns;

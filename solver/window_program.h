@@ -37,6 +37,7 @@ struct remat_window_program {
     int64_t budget_bytes;
     struct remat_linear linear;
     int32_t *run, *again, *used, *survives; /* columns, -1 = none */
+    int64_t negligible_bytes;               /* values of at most so many are always there and weigh nothing */
     int64_t *weights;                       /* per value, at the cut in work */
     int32_t *way_value;                     /* per way: a value that it makes */
     int64_t *way_bytes;                     /* per way: what its first recipe holds when it runs */
@@ -53,6 +54,10 @@ REMAT_MUST_CHECK enum remat_status remat_window_program_make(const struct remat_
                                                              const struct remat_window_cut *cuts, int32_t cuts_count,
                                                              int64_t budget_bytes, int32_t most_columns,
                                                              struct remat_window_program *out, struct remat_error *err);
+static inline bool remat_window_is_negligible(const struct remat_window_program *program, int32_t value)
+{
+    return program->model->values[value].bytes <= program->negligible_bytes;
+}
 /* What the runs of a way hold at least: the least over its recipes, as remat_cut_memory_at says; weights per value. */
 void remat_window_run_memory(const struct remat_window_program *program, int32_t way, int64_t *fixed_bytes,
                              int64_t *weights);

@@ -13,6 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The most of a range is the most of its stages. */
+static void check_range(struct remat_sequence *sequence, int32_t first, int32_t last)
+{
+    double most = -1;
+    int32_t t;
+    for (t = first; t <= last; t++) {
+        double bytes = remat_sequence_most(sequence, t, t);
+        most = bytes > most ? bytes : most;
+    }
+    assert_true(remat_sequence_most(sequence, first, last) == most);
+}
+
 /* Cost and peak of a sequence are those of its schedule by the independent rules. */
 static void check_sequence(const struct remat_task_graph *graph, struct remat_sequence *sequence)
 {
@@ -24,6 +36,9 @@ static void check_sequence(const struct remat_task_graph *graph, struct remat_se
     CHECK_OK(remat_liveness(graph, &schedule, &live, &err), err);
     assert_true(live.cost_ns == sequence->cost_ns);
     assert_true((double)live.peak_bytes == overflow.peak_bytes);
+    assert_true(remat_sequence_most(sequence, 0, sequence->stages_count - 1) + (double)sequence->model->fixed_bytes ==
+                overflow.peak_bytes);
+    check_range(sequence, sequence->stages_count / 3, sequence->stages_count - 2);
     remat_liveness_free(&live);
     remat_schedule_free(&schedule);
 }
