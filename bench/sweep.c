@@ -1,5 +1,6 @@
 #include "bench/sweep.h"
 
+#include "bench/earlier.h"
 #include "bench/measurement.h"
 #include "bench/results.h"
 #include "bench/worker.h"
@@ -34,8 +35,8 @@ struct sweep {
     int32_t budgets_count;
     struct remat_worker keep_all_worker;
     bool interleaving;
-    int64_t keep_all_ns; /* of the last point that had keep-all steps between its own */
-    json_t *points;
+    int64_t keep_all_ns;      /* of the last point that had keep-all steps between its own */
+    json_t *points, *earlier; /* earlier: what the folder held; NULL = nothing */
     int32_t done, total;
     bool exceeded;
 };
@@ -284,6 +285,8 @@ static enum remat_status save_and_measure(struct sweep *sweep, const struct rema
     snprintf(path, sizeof path, "%s/%s", sweep->config->folder, name);
     REMAT_TRY(remat_save_plan(path, &sweep->workload->graph, plan, err));
     json_object_set_new(json, "plan", json_string(name));
+    if (measure && remat_earlier_point(sweep->earlier, json))
+        return REMAT_OK;
     return measure ? measure_point(sweep, path, plan, json, err) : REMAT_OK;
 }
 
@@ -529,13 +532,16 @@ enum remat_status remat_sweep(struct remat_workload *workload, const struct rema
         return remat_fail(err, REMAT_USAGE, "sweep: expected at least 2 budgets and at most %d steps",
                           REMAT_MOST_STEPS);
     sweep.points = json_array();
-    status = save_profile(&sweep, err);
+    status = config->resume ? remat_earlier_sweep(config->folder, workload, &sweep.earlier, err) : REMAT_OK;
+    if (status == REMAT_OK)
+        status = save_profile(&sweep, err);
     if (status == REMAT_OK)
         status = run_sweep(&sweep, err);
     end_keep_all(&sweep);
     remat_plan_free(&sweep.keep_all);
     free_curves(&sweep);
     json_decref(sweep.points);
+    json_decref(sweep.earlier);
     if (status == REMAT_OK && asked_to_stop(&sweep))
         return remat_fail(err, REMAT_INTERRUPTED, "stopped after %d of %d points, which %s/sweep.json holds",
                           sweep.done, sweep.total, config->folder);

@@ -23,6 +23,7 @@ struct remat_sweep_config {
     struct remat_size largest;        /* the same; all zero = keep-all's peak */
     int32_t steps;                    /* measured steps a point; 0 = plan only */
     bool interleave;                  /* keep-all steps in between, where both fit into memory */
+    bool resume;                      /* what `folder` has of the same plans is not measured again (earlier.h) */
     const int64_t *extra_budgets;     /* absolute ones, may be infeasible */
     int32_t extra_count;
     json_t *reference;                 /* borrowed: published points to draw beside ours (published.h); NULL = none */

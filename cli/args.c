@@ -74,7 +74,7 @@ static const struct option options[] = {
     {"log-every", "N", "steps between log lines (1)", INTEGER, AT(log_every), 1, 1 << 30},
     {"save-every", "E", "epochs between checkpoints (1)", INTEGER, AT(save_every), 1, 1 << 20},
     {"checkpoint", "DIR", "folder of checkpoints", TEXT, AT(checkpoint), 0, 0},
-    {"resume", NULL, "continue from the newest valid checkpoint", FLAG, AT(resume), 0, 0},
+    {"resume", NULL, "go on from what the output folder has", FLAG, AT(resume), 0, 0},
     {"keep-checkpoints", NULL, "keep every checkpoint, not only the newest two", FLAG, AT(keep_all_checkpoints), 0, 0},
     {"all", NULL, "every checkpoint in the folder", FLAG, AT(all), 0, 0},
     {"url", "URL", "download from here instead of the official place", TEXT, AT(url), 0, 0},

@@ -57,6 +57,7 @@ static enum remat_status sweep(const struct cli_args *args, struct remat_workloa
                                                  : args->analytic ? 0
                                                                   : 5,
                                         .interleave = !args->interleave_off,
+                                        .resume = args->resume,
                                         .smallest = args->smallest,
                                         .largest = args->largest,
                                         .extra_budgets = extra,
@@ -108,13 +109,14 @@ const struct cli_command cli_sweep = {
     "Budgets go from the smallest feasible one to keep-all. Each point runs in its own process, its steps alternating\n"
     "with keep-all steps in another, and must not exceed its budget. DIR gets sweep.json, sweep.csv, the plans, "
     "charts\n"
-    "and index.html. With --analytic nothing runs, unless --steps asks for it. Default sizes are those of the\n"
+    "and index.html, results after each budget; --resume measures only what a stopped sweep left out. With --analytic "
+    "nothing runs, unless --steps asks for it. Default sizes are those of the\n"
     "reference system: resnet50 at batch 128, gpt2-medium at 8 x 1024.\n\n"
     "examples:\n  remat sweep resnet18 --batch 100 --image 32 -o out/sweep\n"
     "  remat sweep resnet50 --reference-budgets -o out/resnet50\n"
     "  remat sweep gpt2-medium --budgets 3 --smallest 10% --largest 40% --steps 2 -o out/medium\n",
     "output budgets smallest largest steps offload solver time-limit gap reference-budgets "
-    "no-interleave " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
+    "no-interleave resume " CLI_MODEL_OPTIONS " " CLI_DEVICE_OPTIONS " " CLI_PROFILE_OPTIONS " " CLI_STEP_OPTIONS,
     1,
     1,
     run};

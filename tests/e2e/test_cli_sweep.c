@@ -165,6 +165,39 @@ static void test_sweep_without_running(void **state)
     json_decref(sweep);
 }
 
+/* A stopped sweep goes on: points that it measured stay as they are, others are measured. */
+static void test_a_resumed_sweep(void **state)
+{
+    struct cli *cli = *state;
+    char path[2 * CLI_PATH_BYTES];
+    json_t *whole, *stopped, *resumed, *points;
+    cli_succeed(cli, "sweep " TEXT " --batch 4 --cache cache.json --solver chain --steps 1 --budgets 3 -o parts");
+    whole = cli_read_json(cli, "parts/sweep.json");
+    stopped = json_deep_copy(whole);
+    points = json_object_get(stopped, "points");
+    while (json_array_size(points) > 1)
+        json_array_remove(points, json_array_size(points) - 1);
+    cli_path(cli, "parts/sweep.json", path);
+    assert_int_equal(json_dump_file(stopped, path, 0), 0);
+    cli_succeed(cli,
+                "sweep " TEXT " --batch 4 --cache cache.json --solver chain --steps 1 --budgets 3 --resume -o parts");
+    resumed = cli_read_json(cli, "parts/sweep.json");
+    points = json_object_get(resumed, "points");
+    assert_int_equal(json_array_size(points), json_array_size(json_object_get(whole, "points")));
+    assert_true(json_equal(json_object_get(json_array_get(points, 0), "steps_ns"),
+                           json_object_get(json_array_get(json_object_get(whole, "points"), 0), "steps_ns")));
+    assert_non_null(json_object_get(json_array_get(points, 0), "measured_by"));
+    assert_null(json_object_get(json_array_get(points, json_array_size(points) - 1), "measured_by"));
+    cli_refuse(cli, BAD_DATA, "another model|--resume",
+               "sweep gpt2 --layers 3 --width 32 --heads 2 --seq 32 --vocab 50 --threads 1 --recipe char --batch 4 "
+               "--cache cache.json --steps 1 --budgets 3 --resume -o parts");
+    cli_refuse(cli, BAD_DATA, "profile|--refresh",
+               "sweep " TEXT " --batch 4 --analytic --steps 1 --budgets 3 --resume -o parts");
+    json_decref(whole);
+    json_decref(stopped);
+    json_decref(resumed);
+}
+
 /* --- processes --------------------------------------------------------------------------------------------------- */
 
 static ssize_t read_link(const char *pid, const char *name, char *out, size_t capacity)
@@ -375,13 +408,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, cli_setup, cli_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_sweep),
-        TEST(test_sweep_without_running),
-        TEST(test_interrupted_sweeps_leave_no_process),
-        TEST(test_a_killed_worker),
-        TEST(test_workers_take_turns),
-        TEST(test_batchsize),
-        TEST(test_reports_of_nothing),
+        TEST(test_sweep),           TEST(test_sweep_without_running),
+        TEST(test_a_resumed_sweep), TEST(test_interrupted_sweeps_leave_no_process),
+        TEST(test_a_killed_worker), TEST(test_workers_take_turns),
+        TEST(test_batchsize),       TEST(test_reports_of_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
