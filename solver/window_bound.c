@@ -70,8 +70,8 @@ static void take_first(struct search *s, struct remat_window_gap *gaps, int32_t 
     gaps[0] = gaps[--*count];
 }
 
-/* Adds a cut where the solution exceeds the budget most, and one where it does so for what that costs; or, if it does
- * not at all and `anyway`, where it comes nearest to it. */
+/* Adds cuts where the solution exceeds the budget most, and, beside many, one where it does so for what that costs; or,
+ * if it does not at all and `anyway`, where it comes nearest to it. */
 static enum remat_status add_cuts(struct search *s, bool anyway, bool *added, struct remat_error *err)
 {
     const double budget = (double)s->tree.problem->budget_bytes;
@@ -85,7 +85,7 @@ static enum remat_status add_cuts(struct search *s, bool anyway, bool *added, st
         status = remat_window_gaps(&s->tree.program, s->tree.solution, -budget, gaps, &count, err);
     *added = count > 0;
     take_first(s, gaps, &count, by_excess);
-    take_first(s, gaps, &count, by_worth);
+    take_first(s, gaps, &count, s->cuts_count <= MOST_CUTS_AT_FIRST ? by_excess : by_worth);
     qsort(s->cuts, (size_t)s->cuts_count, sizeof *s->cuts, ascending);
     free(gaps);
     return status;
