@@ -4,7 +4,6 @@
 #include "core/base/json.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* What must be the same for times to be comparable. */
 static enum remat_status compare(const json_t *earlier, const char *path, const struct remat_workload *workload,

@@ -34,9 +34,9 @@ struct sweep {
     int64_t *budgets;
     int32_t budgets_count;
     struct remat_worker keep_all_worker;
-    bool interleaving;
-    int64_t keep_all_ns;      /* of the last point that had keep-all steps between its own */
-    json_t *points, *earlier; /* earlier: what the folder held; NULL = nothing */
+    bool interleaving, failed; /* failed: at the last round, maybe for want of the keep-all worker */
+    int64_t keep_all_ns;       /* of the last point that had keep-all steps between its own */
+    json_t *points, *earlier;  /* earlier: what the folder held; NULL = nothing */
     int32_t done, total;
     bool exceeded;
 };
@@ -153,7 +153,7 @@ static enum remat_status measure_steps(struct sweep *sweep, struct remat_worker 
     return status;
 }
 
-/* Each in a process of its own, and after the first with a new one of keep-all. */
+/* Each in a process of its own, and after the first, or a failure, with a new one of keep-all. */
 static enum remat_status measure_round(struct sweep *sweep, const char *plan_path, const struct remat_plan *plan,
                                        int32_t round, struct remat_measurement *m, struct remat_worker_report *report,
                                        struct remat_error *err)
@@ -161,14 +161,16 @@ static enum remat_status measure_round(struct sweep *sweep, const char *plan_pat
     struct remat_worker worker;
     struct remat_error ignored;
     enum remat_status status, ended;
-    if (round > 0) {
+    if (round > 0 || sweep->failed) {
         end_keep_all(sweep);
         REMAT_TRY(start_keep_all(sweep, err));
+        sweep->failed = false;
     }
     REMAT_TRY(start_worker(sweep, plan_path, &worker, err));
     status = measure_steps(sweep, &worker, plan, m, err);
     if (status == REMAT_OK)
         return remat_worker_end(&worker, report, err);
+    sweep->failed = sweep->interleaving;
     ended = remat_worker_end(&worker, NULL, &ignored);
     (void)ended; /* the step's failure is what to tell */
     return status;

@@ -1,5 +1,4 @@
-/* Data too small to matter: half of what a network makes are such numbers, as those that a normalization keeps of each
- * channel. */
+/* Data too small to matter, as what a normalization keeps of each channel: in resnet50 two of five values. */
 #ifndef REMAT_SOLVER_NEGLIGIBLE_H
 #define REMAT_SOLVER_NEGLIGIBLE_H
 

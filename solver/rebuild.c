@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-enum { DROPS = 8, KEEPS = 16, MOST_STEPS = 16 }; /* that are tried; of them, one after the other */
+/* Of how many the best is taken, a step; and steps at most. */
+enum { DROPS = 8, KEEPS = 16, MOST_STEPS = 16 };
 
 /* The best of a few random drops at a stage, by added time per byte of overflow less. */
 static enum remat_status drop_best(struct remat_mover *m, double budget, const struct remat_overflow *over, bool *done,

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Parts that are looked at before cuts are added; cuts beside the first at the start,
- * and in all until everything is divided. */
+/* Parts that are looked at before cuts are added; cuts beside the first at the start;
+ * cuts in all until everything is divided, which stand where memory is shortest. */
 enum { PARTS_A_CHOICE = 10, FIRST_CUTS = 3, MOST_CUTS_AT_FIRST = 8 };
 
 /* Of a budget: less is not worth a cut. */

@@ -281,13 +281,14 @@ static void test_interrupted_sweeps_leave_no_process(void **state)
 }
 
 /* A worker that dies is one point's failure, not the sweep's. */
-static void test_a_killed_worker(void **state)
+/* Of a point, or the one of keep-all that all points share: the next point has new ones. */
+static void check_killed_worker(struct cli *cli, const char *plan)
 {
-    struct cli *cli = *state;
     json_t *sweep, *points, *point;
     size_t i = 0;
     cli_start(cli, SWEEP " --budgets 2 --steps 10");
-    kill(await_processes(cli, "plans/chain", 1), SIGKILL);
+    await_processes(cli, "plans/chain", 1);
+    kill(await_processes(cli, plan, 1), SIGKILL);
     assert_int_equal(cli_wait(cli), 0);
     sweep = cli_read_json(cli, "sweep/sweep.json");
     points = json_object_get(sweep, "points");
@@ -300,6 +301,12 @@ static void test_a_killed_worker(void **state)
     assert_string_equal(cli_text(point, "status"), "ok");
     await_processes(cli, "remat", 0);
     json_decref(sweep);
+}
+
+static void test_a_killed_worker(void **state)
+{
+    check_killed_worker(*state, "plans/chain");
+    check_killed_worker(*state, "plans/keep-all");
 }
 
 /* --- workers -----------------------------------------------------------------------------------------------------
