@@ -107,11 +107,10 @@ const struct cli_command cli_sweep = {
     "MODEL -o DIR [--budgets N] [--steps N]",
     "Measures peak memory and step time over a range of budgets",
     "Budgets go from the smallest feasible one to keep-all. Each point runs in its own process, its steps alternating\n"
-    "with keep-all steps in another, and must not exceed its budget. DIR gets sweep.json, sweep.csv, the plans, "
-    "charts\n"
-    "and index.html, results after each budget; --resume measures only what a stopped sweep left out. With --analytic "
-    "nothing runs, unless --steps asks for it. Default sizes are those of the\n"
-    "reference system: resnet50 at batch 128, gpt2-medium at 8 x 1024.\n\n"
+    "with keep-all steps in another, and must not exceed its budget. DIR gets sweep.json and sweep.csv after each\n"
+    "budget, the plans, charts and index.html; --resume measures only what a stopped sweep left out. With --analytic\n"
+    "nothing runs, unless --steps asks for it. Default sizes are the reference system's: resnet50 at batch 128,\n"
+    "gpt2-medium at 8 x 1024.\n\n"
     "examples:\n  remat sweep resnet18 --batch 100 --image 32 -o out/sweep\n"
     "  remat sweep resnet50 --reference-budgets -o out/resnet50\n"
     "  remat sweep gpt2-medium --budgets 3 --smallest 10% --largest 40% --steps 2 -o out/medium\n",
