@@ -1,4 +1,5 @@
 /* The chain method, with keep-all beside it. */
+#include "core/base/clock.h"
 #include "solver/curve.h"
 #include "solver/methods.h"
 
@@ -9,10 +10,12 @@ static void release_curve(void *memo)
     remat_curve_free(memo);
 }
 
-static enum remat_status curve_of(struct remat_solving *solving, struct remat_curve **out, struct remat_error *err)
+static enum remat_status curve_of(struct remat_solving *solving, const struct remat_solve_options *options,
+                                  struct remat_curve **out, struct remat_error *err)
 {
     if (!solving->memo) {
-        REMAT_TRY(remat_curve_make(solving->graph, out, err));
+        double limit = options->time_limit_seconds;
+        REMAT_TRY(remat_curve_make(solving->graph, limit > 0 ? remat_clock_seconds() + limit : 0, out, err));
         solving->memo = *out;
         solving->release = release_curve;
     }
@@ -20,13 +23,13 @@ static enum remat_status curve_of(struct remat_solving *solving, struct remat_cu
     return REMAT_OK;
 }
 
-static enum remat_status offer_curve(struct remat_solving *solving, int64_t budget, struct remat_incumbent *best,
-                                     struct remat_error *err)
+static enum remat_status offer_curve(struct remat_solving *solving, const struct remat_solve_options *options,
+                                     int64_t budget, struct remat_incumbent *best, struct remat_error *err)
 {
     struct remat_schedule schedule = {0};
     struct remat_curve *curve;
     bool found = true;
-    enum remat_status status = curve_of(solving, &curve, err);
+    enum remat_status status = curve_of(solving, options, &curve, err);
     if (status == REMAT_OK)
         status = budget == 0 ? remat_curve_smallest(curve, &schedule, err)
                              : remat_curve_at(curve, budget, &found, &schedule, err);
@@ -44,7 +47,7 @@ enum remat_status remat_chain_smallest(struct remat_solving *solving, const stru
     enum remat_status status = remat_keep_all_smallest(solving, options, &schedule, err);
     status = remat_incumbent_offer_answer(solving->graph, &best, 0, status, &schedule, err);
     if (status == REMAT_OK)
-        status = offer_curve(solving, 0, &best, err);
+        status = offer_curve(solving, options, 0, &best, err);
     *out = best.schedule;
     return status;
 }
@@ -58,7 +61,7 @@ static enum remat_status search(struct remat_solving *solving, const struct rema
     REMAT_TRY(remat_incumbent_offer_answer(solving->graph, best, budget, status, &schedule, err));
     if (best->found)
         return REMAT_OK; /* nothing is faster */
-    return offer_curve(solving, budget, best, err);
+    return offer_curve(solving, options, budget, best, err);
 }
 
 enum remat_status remat_chain_solve(struct remat_solving *solving, const struct remat_solve_options *options,

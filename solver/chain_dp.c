@@ -1,5 +1,7 @@
 #include "solver/chain_dp.h"
 
+#include "core/base/clock.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@ enum {
 struct remat_chain_table {
     const struct remat_chain *chain;
     struct remat_steps_work work;
+    double deadline;           /* seconds of the clock; 0 = none */
     struct remat_steps free;   /* costs nothing and needs nothing */
     struct remat_steps *again; /* [i * count + l], l < count - 1 */
     struct remat_steps *first; /* [i], i <= count */
@@ -154,6 +157,7 @@ static enum remat_status fill_again(struct remat_chain_table *t, int32_t i, int3
     for (c = 0; i < l && c < t->chain->blocks[l].lights_count; c++)
         if (t->chain->blocks[l].lights[c].makes > 0)
             REMAT_TRY(relax(t, row, light_again(t, i, l, c, peak, pass), err));
+    remat_steps_trim(row); /* it may have the room of the largest row */
     return REMAT_OK;
 }
 
@@ -161,9 +165,11 @@ static enum remat_status fill_run(struct remat_chain_table *t, int32_t i, int32_
 {
     int32_t k, c;
     REMAT_TRY(relax(t, run_row(t, i, j - i, j - i), after_run(t, i, j), err));
-    for (k = j - 1; k >= i; k--)
+    for (k = j - 1; k >= i; k--) {
         for (c = 0; c < t->chain->blocks[k].choices_count; c++)
             REMAT_TRY(relax(t, run_row(t, i, j - i, k - i), keep_in_run(t, i, j, k, c), err));
+        remat_steps_trim(run_row(t, i, j - i, k - i));
+    }
     return REMAT_OK;
 }
 
@@ -177,7 +183,13 @@ static enum remat_status fill_first(struct remat_chain_table *t, int32_t i, stru
     }
     for (j = i + 1; j < count; j++)
         REMAT_TRY(relax(t, &t->first[i], check_first(t, i, j, &peak), err));
+    remat_steps_trim(&t->first[i]);
     return REMAT_OK;
+}
+
+static bool is_late(const struct remat_chain_table *t)
+{
+    return t->deadline > 0 && remat_clock_seconds() > t->deadline;
 }
 
 static enum remat_status fill(struct remat_chain_table *t, struct remat_error *err)
@@ -186,15 +198,15 @@ static enum remat_status fill(struct remat_chain_table *t, struct remat_error *e
     REMAT_TRY(remat_steps_push(&t->work, &t->free, 0, 0, err));
     REMAT_TRY(remat_steps_push(&t->work, &t->first[count], 0, 0, err));
     for (l = 0; l < count - 1; l++)
-        for (i = l; i >= 0; i--)
+        for (i = l; i >= 0 && !is_late(t); i--)
             REMAT_TRY(fill_again(t, i, l, err));
-    for (i = count - 1; i >= 0; i--)
+    for (i = count - 1; i >= 0 && !is_late(t); i--)
         REMAT_TRY(fill_first(t, i, err));
     return REMAT_OK;
 }
 
 enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_t limit_bytes, double tolerance_ns,
-                                         struct remat_chain_table **out, struct remat_error *err)
+                                         double deadline, struct remat_chain_table **out, struct remat_error *err)
 {
     struct remat_chain_table *t;
     int64_t count = chain->count;
@@ -204,6 +216,7 @@ enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_
     t->chain = chain;
     t->work.limit_bytes = limit_bytes;
     t->work.tolerance = tolerance_ns;
+    t->deadline = deadline;
     REMAT_TRY_GOTO(REMAT_ALLOC(t->again, count * count, err), failed);
     REMAT_TRY_GOTO(REMAT_ALLOC(t->first, count + 1, err), failed);
     REMAT_TRY_GOTO(REMAT_ALLOC(t->runs, count * RUN_ROWS, err), failed);

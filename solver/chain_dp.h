@@ -69,11 +69,11 @@ struct remat_chain {
 struct remat_chain_table;
 
 /* Solves for all memories up to limit_bytes at once. A step that gains less than tolerance_ns is left out wherever it
- * turns up, so that a cost is at most 2 * count * tolerance_ns above the least. `chain` is borrowed; the caller frees
- * *out. */
+ * turns up, so that a cost is at most 2 * count * tolerance_ns above the least. Past `deadline`, seconds of the
+ * monotonic clock, it gives up: then costs have no step. 0 = none. `chain` is borrowed; the caller frees *out. */
 REMAT_MUST_CHECK enum remat_status remat_chain_table_make(const struct remat_chain *chain, int64_t limit_bytes,
-                                                          double tolerance_ns, struct remat_chain_table **out,
-                                                          struct remat_error *err);
+                                                          double tolerance_ns, double deadline,
+                                                          struct remat_chain_table **out, struct remat_error *err);
 void remat_chain_table_free(struct remat_chain_table *table);
 /* Added cost of the whole chain. */
 const struct remat_steps *remat_chain_costs(const struct remat_chain_table *table);

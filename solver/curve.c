@@ -1,5 +1,6 @@
 #include "solver/curve.h"
 
+#include "core/base/clock.h"
 #include "solver/block.h"
 #include "solver/methods.h"
 
@@ -32,6 +33,11 @@ struct remat_curve {
     struct point *points; /* per step of the table's costs, then per number of segments of sqrt(n) */
 };
 
+static bool is_late(double deadline)
+{
+    return deadline > 0 && remat_clock_seconds() > deadline;
+}
+
 static int32_t find_twin(const struct remat_curve *c, int32_t block)
 {
     int32_t b;
@@ -57,7 +63,8 @@ static enum remat_status make_options(struct remat_curve *c, int32_t b, struct r
     return remat_block_lights(&c->blocks[b], &c->pool, &c->chain.blocks[b], err);
 }
 
-static enum remat_status make_blocks(struct remat_curve *c, struct remat_error *err)
+/* Those that are not made in time have no options; then there is no table either. */
+static enum remat_status make_blocks(struct remat_curve *c, double deadline, struct remat_error *err)
 {
     int32_t *last_keys, b;
     enum remat_status status = remat_model_last_keys(c->graph, &last_keys, err);
@@ -66,7 +73,7 @@ static enum remat_status make_blocks(struct remat_curve *c, struct remat_error *
     c->chain.count = c->partition.count;
     REMAT_TRY_GOTO(REMAT_ALLOC(c->blocks, c->chain.count, err), done);
     REMAT_TRY_GOTO(REMAT_ALLOC(c->chain.blocks, c->chain.count, err), done);
-    for (b = 0; b < c->chain.count; b++) {
+    for (b = 0; b < c->chain.count && !is_late(deadline); b++) {
         struct remat_chain_block *block = &c->chain.blocks[b];
         int32_t twin;
         REMAT_TRY_GOTO(remat_block_model_make(c->graph, &c->partition, last_keys, b, &c->blocks[b], err), done);
@@ -178,10 +185,10 @@ static enum remat_status derive(struct remat_curve *c, int32_t at, struct remat_
 }
 
 /* Points spread over the whole curve, and all of sqrt(n). */
-static enum remat_status try_coarse(struct remat_curve *c, struct remat_error *err)
+static enum remat_status try_coarse(struct remat_curve *c, double deadline, struct remat_error *err)
 {
     int32_t steps = remat_chain_costs(c->table)->count, k;
-    for (k = 0; k < COARSE_POINTS && steps > 0; k++) {
+    for (k = 0; k < COARSE_POINTS && steps > 0 && !is_late(deadline); k++) {
         /* Closer together where memory is scarce. */
         double part = (double)k / (COARSE_POINTS - 1);
         int32_t at = (int32_t)(part * part * (steps - 1));
@@ -189,7 +196,8 @@ static enum remat_status try_coarse(struct remat_curve *c, struct remat_error *e
             REMAT_TRY(derive(c, at, err));
     }
     for (k = 0; k < c->chain.count; k++)
-        REMAT_TRY(derive(c, steps + k, err));
+        if (!is_late(deadline) || ((k + 1) & k) == 0) /* something is tried in any case: segments of 1, 2, 4, ... */
+            REMAT_TRY(derive(c, steps + k, err));
     return REMAT_OK;
 }
 
@@ -198,7 +206,7 @@ static int32_t points_count(const struct remat_curve *c)
     return remat_chain_costs(c->table)->count + c->chain.count;
 }
 
-static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
+static enum remat_status prepare(struct remat_curve *c, double deadline, struct remat_error *err)
 {
     struct remat_schedule base = {0};
     struct remat_liveness live = {0};
@@ -208,7 +216,7 @@ static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
     REMAT_TRY(REMAT_ALLOC(c->holds, c->graph->values_count, err));
     REMAT_TRY(remat_model_of_graph(c->graph, &c->model, err));
     REMAT_TRY(remat_retention_init(&c->work, &c->model, err));
-    REMAT_TRY(make_blocks(c, err));
+    REMAT_TRY(make_blocks(c, deadline, err));
     REMAT_TRY(list_inputs(c, err));
     REMAT_TRY(find_shared(c, err));
     c->chain.always_bytes = c->partition.pinned_bytes;
@@ -218,22 +226,22 @@ static enum remat_status prepare(struct remat_curve *c, struct remat_error *err)
         status = remat_liveness(c->graph, &base, &live, err);
     if (status == REMAT_OK)
         status = remat_chain_table_make(&c->chain, live.peak_bytes - c->graph->staging_bytes,
-                                        TOLERANCE * (double)live.cost_ns, &c->table, err);
+                                        TOLERANCE * (double)live.cost_ns, deadline, &c->table, err);
     remat_schedule_free(&base);
     remat_liveness_free(&live);
     REMAT_TRY(status);
     REMAT_TRY(REMAT_ALLOC(c->points, (int64_t)points_count(c), err));
-    return try_coarse(c, err);
+    return try_coarse(c, deadline, err);
 }
 
-enum remat_status remat_curve_make(const struct remat_task_graph *graph, struct remat_curve **out,
+enum remat_status remat_curve_make(const struct remat_task_graph *graph, double deadline, struct remat_curve **out,
                                    struct remat_error *err)
 {
     enum remat_status status = REMAT_ALLOC(*out, 1, err);
     if (status != REMAT_OK)
         return status;
     (*out)->graph = graph;
-    status = prepare(*out, err);
+    status = prepare(*out, deadline, err);
     if (status != REMAT_OK) {
         remat_curve_free(*out);
         *out = NULL;

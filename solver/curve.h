@@ -8,9 +8,10 @@
 
 struct remat_curve;
 
-/* The caller frees *out. `graph` is borrowed until then. */
-REMAT_MUST_CHECK enum remat_status remat_curve_make(const struct remat_task_graph *graph, struct remat_curve **out,
-                                                    struct remat_error *err);
+/* The caller frees *out. `graph` is borrowed until then. Past `deadline`, seconds of the monotonic clock, only few
+ * more things are tried, so that some schedules are known in any case. 0 = none. */
+REMAT_MUST_CHECK enum remat_status remat_curve_make(const struct remat_task_graph *graph, double deadline,
+                                                    struct remat_curve **out, struct remat_error *err);
 void remat_curve_free(struct remat_curve *curve);
 
 /* The fastest schedule known whose peak is at most budget_bytes; *found is false if there is none. The caller frees

@@ -8,15 +8,18 @@
 #include <string.h>
 
 /* Of a limit of time. */
-static const double FORESIGHT_SHARE = 0.1, MOST_REACH = 0.6, LOWER_SHARE = 0.2, PATIENCE_SHARE = 0.25;
+static const double FORESIGHT_SHARE = 0.1, MOST_SPENT = 0.6, LOWER_SHARE = 0.2, PATIENCE_SHARE = 0.25;
 static const double AGAIN_WITHIN = 0.9;
 
 /* Keep-all if it fits, else the chain method's answer. */
 static enum remat_status offer_chain(struct remat_search *search, const struct remat_solve_options *options,
                                      struct remat_incumbent *best, struct remat_error *err)
 {
+    struct remat_solve_options asked = *options;
     struct remat_schedule schedule = {0};
-    enum remat_status status = remat_chain_solve(&search->chain, options, &schedule, err);
+    enum remat_status status;
+    asked.time_limit_seconds *= REMAT_SEARCH_CHAIN_SHARE;
+    status = remat_chain_solve(&search->chain, &asked, &schedule, err);
     return remat_incumbent_offer_answer(search->graph, best, options->budget_bytes, status, &schedule, err);
 }
 
@@ -187,15 +190,22 @@ static enum remat_status reach_within(struct remat_search *search, const struct 
     return remat_search_offer_known(search, options->budget_bytes, best, err);
 }
 
-/* Something within the budget, if it can be reached; what that takes is gone from the limit of time. */
+/* What was spent since is gone from the limit of time, but for a part that is left in any case. */
+static void spend(struct remat_solve_options *options, double since)
+{
+    double least = (1 - MOST_SPENT) * options->time_limit_seconds;
+    options->time_limit_seconds -= remat_clock_seconds() - since;
+    if (options->time_limit_seconds < least)
+        options->time_limit_seconds = least;
+}
+
+/* Something within the budget, if it can be reached. */
 static enum remat_status reach(struct remat_search *search, struct remat_solve_options *options,
                                struct remat_incumbent *best, struct remat_error *err)
 {
-    double started = remat_clock_seconds(), least = (1 - MOST_REACH) * options->time_limit_seconds;
+    double started = remat_clock_seconds();
     enum remat_status status = reach_within(search, options, best, err);
-    options->time_limit_seconds -= remat_clock_seconds() - started;
-    if (options->time_limit_seconds < least)
-        options->time_limit_seconds = least;
+    spend(options, started);
     return status;
 }
 
@@ -286,10 +296,13 @@ static enum remat_status start(struct remat_search *search, const struct remat_s
 static enum remat_status find(struct remat_search *search, const struct remat_solve_options *options,
                               struct remat_incumbent *best, struct remat_error *err)
 {
+    struct remat_solve_options rest = *options;
+    double started = remat_clock_seconds();
     REMAT_TRY(start(search, options, best, err));
+    spend(&rest, started);
     if (is_good(search, options, best) || (!best->found && options->time_limit_seconds <= 0))
         return REMAT_OK;
-    return improve(search, options, best, err);
+    return improve(search, &rest, best, err);
 }
 
 enum remat_status remat_search_solve(struct remat_solving *solving, const struct remat_solve_options *options,

@@ -53,11 +53,13 @@ enum remat_status remat_search_add_walkers(struct remat_search *search, int32_t 
 enum remat_status remat_search_know_smallest(struct remat_search *search, const struct remat_solve_options *options,
                                              struct remat_error *err)
 {
+    struct remat_solve_options asked = *options;
     struct remat_schedule schedule = {0};
     enum remat_status status;
     if (search->smallest.found)
         return REMAT_OK;
-    status = remat_chain_smallest(&search->chain, options, &schedule, err);
+    asked.time_limit_seconds *= REMAT_SEARCH_CHAIN_SHARE;
+    status = remat_chain_smallest(&search->chain, &asked, &schedule, err);
     return remat_incumbent_offer_answer(search->graph, &search->smallest, 0, status, &schedule, err);
 }
 

@@ -7,6 +7,8 @@
 #include "solver/closure_bound.h"
 #include "solver/methods.h"
 
+/* Of a limit of time, for the chain method. */
+#define REMAT_SEARCH_CHAIN_SHARE 0.25
 enum { REMAT_SEARCH_MOST_KNOWN = 64, REMAT_SEARCH_MOST_WALKERS = 16 };
 
 /* A schedule found before. */

@@ -31,6 +31,7 @@ enum { WIDE_GAP = 300, USUAL_BUDGETS = 15 }; /* more budgets share what that man
  * for the bound, which gets what is left, at least. */
 static const double SCHEDULE_SHARE = 0.85, TEAM_SHARE = 0.92, OFFLOAD_SHARE = 0.6, LEAST_BOUND_SHARE = 0.1;
 static const double HASTY_GAP = 1, EFFORT_PER_SECOND = 10;
+enum { LARGE = 4000 }; /* entries of a schedule, which is tried to be placed less often the larger it is */
 static const struct remat_bound_effort quick = {.cuts = 16, .parts = 40, .columns = 16000, .work = 200000};
 
 enum remat_status remat_solver_find(const char *name, const struct remat_solver **out, struct remat_error *err)
@@ -84,12 +85,14 @@ enum remat_status remat_solving_closure(struct remat_solving *solving, struct re
     return status;
 }
 
-/* Less where there is little time, or where any plan will do. */
-static int32_t place_effort(const struct remat_solve_options *options)
+/* Less where there is little time, also for the size of the schedule, or where any plan will do. */
+static int32_t place_effort(const struct remat_solve_options *options, const struct remat_schedule *schedule)
 {
     double effort = EFFORT_PER_SECOND * options->time_limit_seconds;
     if (remat_solve_is_hasty(options))
         return 1;
+    if (schedule->count > LARGE && effort > 0)
+        effort = effort * LARGE / schedule->count + 1;
     return effort <= 0 || effort > REMAT_PLACE_EFFORT ? REMAT_PLACE_EFFORT : (int32_t)effort;
 }
 
@@ -97,7 +100,7 @@ static enum remat_status place(const struct remat_task_graph *graph, const struc
                                const struct remat_solve_options *options, const struct remat_schedule *schedule,
                                struct remat_plan *out, struct remat_error *err)
 {
-    REMAT_TRY(remat_plan_place(graph, schedule, place_effort(options), out, err));
+    REMAT_TRY(remat_plan_place(graph, schedule, place_effort(options, schedule), out, err));
     snprintf(out->solver, sizeof out->solver, "%s", solver->name);
     return REMAT_OK;
 }

@@ -12,6 +12,16 @@ void remat_steps_free(struct remat_steps *steps)
     memset(steps, 0, sizeof *steps);
 }
 
+void remat_steps_trim(struct remat_steps *steps)
+{
+    size_t count = steps->count > 0 ? (size_t)steps->count : 1;
+    int64_t *bytes = realloc(steps->bytes, count * sizeof *bytes);
+    double *costs = realloc(steps->costs, count * sizeof *costs);
+    steps->bytes = bytes ? bytes : steps->bytes;
+    steps->costs = costs ? costs : steps->costs;
+    steps->capacity = bytes && costs ? (int32_t)count : steps->count;
+}
+
 /* There is room for one more. */
 static void push(const struct remat_steps_work *work, struct remat_steps *steps, int64_t bytes, double cost)
 {

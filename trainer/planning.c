@@ -22,12 +22,23 @@ static enum remat_status keep_all(const struct remat_task_graph *graph, int64_t 
     return solve("keep-all", graph, &options, out, err);
 }
 
+/* Its live peak, which is what its placement takes (plan.h), without placing it. */
 static enum remat_status keep_all_bytes(const struct remat_task_graph *graph, int64_t *out, struct remat_error *err)
 {
-    struct remat_plan plan = {0};
-    enum remat_status status = keep_all(graph, INT64_MAX, &plan, err);
-    *out = plan.arena_bytes;
-    remat_plan_free(&plan);
+    const struct remat_solve_options options = {.budget_bytes = INT64_MAX};
+    struct remat_solving solving = {.graph = graph};
+    struct remat_schedule schedule = {0};
+    struct remat_liveness live = {0};
+    const struct remat_solver *solver;
+    enum remat_status status;
+    REMAT_TRY(remat_solver_find("keep-all", &solver, err));
+    status = solver->solve(&solving, &options, &schedule, err);
+    if (status == REMAT_OK)
+        status = remat_liveness(graph, &schedule, &live, err);
+    *out = live.peak_bytes;
+    remat_liveness_free(&live);
+    remat_schedule_free(&schedule);
+    remat_solving_end(&solving);
     return status;
 }
 

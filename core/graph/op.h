@@ -164,7 +164,7 @@ struct remat_op_attr {
     float mean[4], std[4];                /* feed */
 };
 
-enum { REMAT_MAX_INPUTS = 8, REMAT_MAX_OUTPUTS = 4, REMAT_MAX_CELLS = 6 };
+enum { REMAT_MAX_INPUTS = 64, REMAT_MAX_OUTPUTS = 4, REMAT_MAX_CELLS = 6 };
 
 /* Everything that a backend needs to know about one kernel call but the addresses. */
 struct remat_kernel_spec {

@@ -225,6 +225,36 @@ static void import_refuses(void **state)
     expect_refused("\"nodes\"", "\"node\"", "expected an array as \"nodes\"");
 }
 
+/* One node that reads all others. */
+static enum remat_status import_star(int32_t reads, struct remat_task_graph *out, struct remat_error *err)
+{
+    json_t *json = json_pack("{s:s, s:i, s:s, s:[], s:[]}", "format", "remat-graph", "version", 1, "name", "star",
+                             "nodes", "edges");
+    enum remat_status status;
+    for (int32_t i = 0; i <= reads; i++)
+        json_array_append_new(json_object_get(json, "nodes"),
+                              json_pack("{s:s, s:i, s:i}", "name", "n", "time_ns", 1, "bytes", 1));
+    for (int32_t i = 0; i < reads; i++)
+        json_array_append_new(json_object_get(json, "edges"), json_pack("[i, i]", (int)i, (int)reads));
+    status = remat_task_graph_import(json, "star.json", out, err);
+    json_decref(json);
+    return status;
+}
+
+static void imports_wide_nodes(void **state)
+{
+    struct remat_task_graph graph;
+    struct remat_error err = {0};
+    (void)state;
+    if (import_star(REMAT_MAX_INPUTS, &graph, &err) != REMAT_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(graph.tasks[REMAT_MAX_INPUTS].inputs_count, 64);
+    remat_task_graph_free(&graph);
+    assert_int_equal(import_star(REMAT_MAX_INPUTS + 1, &graph, &err), REMAT_BAD_DATA);
+    assert_non_null(strstr(err.message, "node 65 reads more than 64 nodes"));
+    remat_task_graph_free(&graph);
+}
+
 static void damaged_imports(void **state)
 {
     (void)state;
@@ -273,6 +303,7 @@ int main(void)
         cmocka_unit_test(damaged_profiles),
         cmocka_unit_test(imports_nodes_and_edges),
         cmocka_unit_test(import_refuses),
+        cmocka_unit_test(imports_wide_nodes),
         cmocka_unit_test(damaged_imports),
         cmocka_unit_test(imports_published_instances),
     };

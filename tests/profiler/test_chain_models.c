@@ -72,8 +72,9 @@ static void compare(const char *name, const struct remat_model_options *model)
     ok(remat_solver_find("chain", &solver, &err), &err);
     list_budgets(&graph, solver, budgets);
     ok(remat_solve_curve(&graph, solver, &options, budgets, BUDGETS, plans, &err), &err);
-    ok(remat_curve_make(&graph, &curve, &err), &err);
-    ok(remat_chain_table_make(remat_curve_chain(curve), budgets[BUDGETS - 1], 1e-8 * (double)base, &table, &err), &err);
+    ok(remat_curve_make(&graph, 0, &curve, &err), &err);
+    ok(remat_chain_table_make(remat_curve_chain(curve), budgets[BUDGETS - 1], 1e-8 * (double)base, 0, &table, &err),
+       &err);
     for (int32_t k = 0; k < BUDGETS; k++) {
         int64_t room = budgets[k] - graph.staging_bytes - remat_curve_chain(curve)->always_bytes;
         double unrounded = (double)base + remat_steps_at(remat_chain_costs(table), room);

@@ -31,7 +31,7 @@ static double cost_within(const struct remat_chain *chain, int64_t bytes)
     struct remat_chain_table *table;
     struct remat_error err = {0};
     double cost;
-    CHECK_OK(remat_chain_table_make(chain, bytes, 0, &table, &err), err);
+    CHECK_OK(remat_chain_table_make(chain, bytes, 0, 0, &table, &err), err);
     cost = remat_steps_at(remat_chain_costs(table), bytes);
     remat_chain_table_free(table);
     return cost;
@@ -263,8 +263,8 @@ static void test_tolerance(void **state)
     int64_t whole = whole_bytes(&chain);
     int32_t k, compared = 0;
     (void)state;
-    CHECK_OK(remat_chain_table_make(&chain, whole, 0.01, &all, &err), err);
-    CHECK_OK(remat_chain_table_make(&chain, whole, tolerance, &some, &err), err);
+    CHECK_OK(remat_chain_table_make(&chain, whole, 0.01, 0, &all, &err), err);
+    CHECK_OK(remat_chain_table_make(&chain, whole, tolerance, 0, &some, &err), err);
     assert_true(remat_chain_costs(some)->count < remat_chain_costs(all)->count);
     for (k = 1; k <= 400; k++) {
         double least = remat_steps_at(remat_chain_costs(all), whole / 400 * k);
@@ -288,7 +288,7 @@ static void test_limits(void **state)
     const struct remat_steps *costs;
     int32_t k;
     (void)state;
-    CHECK_OK(remat_chain_table_make(&chain, whole_bytes(&chain), 0, &table, &err), err);
+    CHECK_OK(remat_chain_table_make(&chain, whole_bytes(&chain), 0, 0, &table, &err), err);
     costs = remat_chain_costs(table);
     assert_true(costs->costs[costs->count - 1] == 0); /* all in memory: nothing again */
     assert_true(costs->bytes[0] > 100);               /* not below the backward part of any block */
@@ -338,7 +338,7 @@ static void test_extraction(void **state)
     struct remat_error err = {0};
     int32_t step, k;
     (void)state;
-    CHECK_OK(remat_chain_table_make(&chain, whole_bytes(&chain), 0, &table, &err), err);
+    CHECK_OK(remat_chain_table_make(&chain, whole_bytes(&chain), 0, 0, &table, &err), err);
     assert_true(remat_chain_costs(table)->count > 50);
     for (step = 0; step < remat_chain_costs(table)->count; step++) {
         int32_t decided[14] = {0}, held[14] = {0}, count;
@@ -381,7 +381,7 @@ static struct outcome outcome_of(const struct remat_chain *chain, bool lights, i
         limited.blocks[b] = chain->blocks[b];
         limited.blocks[b].lights_count *= lights;
     }
-    CHECK_OK(remat_chain_table_make(&limited, INT64_MAX / 4, 0, &table, &err), err);
+    CHECK_OK(remat_chain_table_make(&limited, INT64_MAX / 4, 0, 0, &table, &err), err);
     out.least_bytes = remat_chain_costs(table)->bytes[0];
     from = from > 0 ? from : out.least_bytes;
     for (k = 0; k < 16; k++)
@@ -406,7 +406,7 @@ static void test_lights(void **state)
         int64_t least;
         bool found;
         (seed < 6 ? chain_graph : gelu_graph)(&graph, 8, 64, seed);
-        CHECK_OK(remat_curve_make(&graph, &curve, &err), err);
+        CHECK_OK(remat_curve_make(&graph, 0, &curve, &err), err);
         without = outcome_of(remat_curve_chain(curve), false, 0);
         with = outcome_of(remat_curve_chain(curve), true, without.least_bytes);
         assert_true(with.least_bytes <= without.least_bytes && with.costs <= without.costs);
@@ -422,12 +422,33 @@ static void test_lights(void **state)
     assert_true(faster > 6);
 }
 
+/* Past the deadline the table is empty, but a few numbers of segments are known. */
+static void test_deadline(void **state)
+{
+    struct remat_task_graph graph;
+    struct remat_curve *curve;
+    struct remat_schedule schedule = {0};
+    struct remat_error err = {0};
+    bool found;
+    (void)state;
+    chain_graph(&graph, 40, 64, 1);
+    CHECK_OK(remat_curve_make(&graph, 1e-9, &curve, &err), err);
+    CHECK_OK(remat_curve_smallest(curve, &schedule, &err), err);
+    assert_true(schedule.count > graph.order_count);
+    remat_schedule_free(&schedule);
+    CHECK_OK(remat_curve_at(curve, INT64_MAX, &found, &schedule, &err), err);
+    assert_true(found);
+    remat_schedule_free(&schedule);
+    remat_curve_free(curve);
+    remat_task_graph_free(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_closed_form), cmocka_unit_test(test_known_values), cmocka_unit_test(test_against_exact),
         cmocka_unit_test(test_tolerance),   cmocka_unit_test(test_limits),       cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_extraction),  cmocka_unit_test(test_lights),
+        cmocka_unit_test(test_extraction),  cmocka_unit_test(test_lights),       cmocka_unit_test(test_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
