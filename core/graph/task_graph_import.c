@@ -13,6 +13,15 @@ struct reads {
     int32_t count, values[REMAT_MAX_INPUTS];
 };
 
+/* In ascending order, so that a graph is the same in whatever order its edges are listed. */
+static void insert(struct reads *node, int32_t value)
+{
+    int32_t k = node->count++;
+    for (; k > 0 && node->values[k - 1] > value; k--)
+        node->values[k] = node->values[k - 1];
+    node->values[k] = value;
+}
+
 static enum remat_status read_edge(const json_t *edge, const char *where, size_t i, int32_t nodes, struct reads *reads,
                                    struct remat_error *err)
 {
@@ -29,7 +38,7 @@ static enum remat_status read_edge(const json_t *edge, const char *where, size_t
     if (node->count == REMAT_MAX_INPUTS)
         return remat_fail(err, REMAT_BAD_DATA, "%s: node %lld reads more than %d nodes, which is not supported", where,
                           (long long)v, REMAT_MAX_INPUTS);
-    node->values[node->count++] = (int32_t)u;
+    insert(node, (int32_t)u);
     return REMAT_OK;
 }
 

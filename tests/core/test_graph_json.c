@@ -225,6 +225,26 @@ static void import_refuses(void **state)
     expect_refused("\"nodes\"", "\"node\"", "expected an array as \"nodes\"");
 }
 
+static void order_of_edges_means_nothing(void **state)
+{
+    static const char tail[] = "[0, 1], [0, 2], [1, 3], [2, 3]]}";
+    struct remat_task_graph graphs[2];
+    char text[1024];
+    (void)state;
+    snprintf(text, sizeof text, "%.*s[2, 3], [1, 3], [0, 2], [0, 1]]}", (int)(strlen(diamond) - strlen(tail)), diamond);
+    for (int32_t k = 0; k < 2; k++) {
+        struct remat_error err = {0};
+        json_t *json = json_loads(k == 0 ? diamond : text, 0, NULL);
+        assert_non_null(json);
+        if (remat_task_graph_import(json, "diamond.json", &graphs[k], &err) != REMAT_OK)
+            fail_msg("%s", err.message);
+        json_decref(json);
+    }
+    assert_true(remat_task_graph_hash(&graphs[0]) == remat_task_graph_hash(&graphs[1]));
+    remat_task_graph_free(&graphs[0]);
+    remat_task_graph_free(&graphs[1]);
+}
+
 /* One node that reads all others. */
 static enum remat_status import_star(int32_t reads, struct remat_task_graph *out, struct remat_error *err)
 {
@@ -304,6 +324,7 @@ int main(void)
         cmocka_unit_test(imports_nodes_and_edges),
         cmocka_unit_test(import_refuses),
         cmocka_unit_test(imports_wide_nodes),
+        cmocka_unit_test(order_of_edges_means_nothing),
         cmocka_unit_test(damaged_imports),
         cmocka_unit_test(imports_published_instances),
     };
