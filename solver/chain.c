@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* However short the limit: enough for all but large graphs without repetitions. */
+static const double LEAST_SECONDS = 1;
+
 static void release_curve(void *memo)
 {
     remat_curve_free(memo);
@@ -14,8 +17,10 @@ static enum remat_status curve_of(struct remat_solving *solving, const struct re
                                   struct remat_curve **out, struct remat_error *err)
 {
     if (!solving->memo) {
-        double limit = options->time_limit_seconds;
-        REMAT_TRY(remat_curve_make(solving->graph, limit > 0 ? remat_clock_seconds() + limit : 0, out, err));
+        double seconds = options->time_limit_seconds, deadline = 0;
+        if (seconds > 0)
+            deadline = remat_clock_seconds() + (seconds > LEAST_SECONDS ? seconds : LEAST_SECONDS);
+        REMAT_TRY(remat_curve_make(solving->graph, deadline, out, err));
         solving->memo = *out;
         solving->release = release_curve;
     }
