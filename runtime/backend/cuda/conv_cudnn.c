@@ -2,7 +2,7 @@
 #include "runtime/backend/cuda/cudnn_plan.h"
 
 enum { NUMERICS = 1, X = 1, Y = 2, W = 3, OPERANDS = 3 };
-static const int64_t SCRATCH_CAP_BYTES = 256 << 20;
+static const int64_t LEAST_CAP_BYTES = 256 << 20; /* of scratch */
 
 /* Images [N,H,W,C] and filters [K,R,S,C] both become cuDNN's dimensions (n, c, h, w) with channels innermost. */
 struct operand {
@@ -127,11 +127,23 @@ static struct convolution convolution_of(const struct remat_kernel_spec *spec)
     return of;
 }
 
+/* As much scratch as the largest operand takes, or some: engines for tensor cores pad an image's three channels to
+ * eight in it, and those that do without are many times slower. */
+static int64_t scratch_cap(const struct convolution *of)
+{
+    int64_t cap_bytes = LEAST_CAP_BYTES;
+    for (int i = 0; i < OPERANDS; i++) {
+        int64_t bytes = remat_tensor_bytes(&of->operands[i].tensor);
+        cap_bytes = bytes > cap_bytes ? bytes : cap_bytes;
+    }
+    return cap_bytes;
+}
+
 static enum remat_status make_plan(struct remat_device *device, const struct remat_kernel_spec *spec,
                                    struct remat_cudnn_made *made, struct remat_error *err)
 {
-    const struct remat_cudnn_demand demand = {spec->inputs[0].dtype == REMAT_F32, SCRATCH_CAP_BYTES, made->rank};
     struct convolution of = convolution_of(spec);
+    const struct remat_cudnn_demand demand = {spec->inputs[0].dtype == REMAT_F32, scratch_cap(&of), made->rank};
     struct remat_cudnn_builder b;
     REMAT_TRY(remat_cudnn_begin(device, &b, err));
     add_operation(&b, &of);
