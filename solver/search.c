@@ -15,11 +15,9 @@ static const double AGAIN_WITHIN = 0.9;
 static enum remat_status offer_chain(struct remat_search *search, const struct remat_solve_options *options,
                                      struct remat_incumbent *best, struct remat_error *err)
 {
-    struct remat_solve_options asked = *options;
+    const struct remat_solve_options asked = remat_search_for_chain(options);
     struct remat_schedule schedule = {0};
-    enum remat_status status;
-    asked.time_limit_seconds *= REMAT_SEARCH_CHAIN_SHARE;
-    status = remat_chain_solve(&search->chain, &asked, &schedule, err);
+    enum remat_status status = remat_chain_solve(&search->chain, &asked, &schedule, err);
     return remat_incumbent_offer_answer(search->graph, best, options->budget_bytes, status, &schedule, err);
 }
 

@@ -1,6 +1,8 @@
 #include "solver/search_memo.h"
 
 #include <stdlib.h>
+
+static const double CHAIN_SHARE = 0.25; /* of a limit of time */
 #include <string.h>
 
 static void free_search(void *memo)
@@ -50,15 +52,21 @@ enum remat_status remat_search_add_walkers(struct remat_search *search, int32_t 
     return REMAT_OK;
 }
 
+struct remat_solve_options remat_search_for_chain(const struct remat_solve_options *options)
+{
+    struct remat_solve_options asked = *options;
+    asked.time_limit_seconds *= CHAIN_SHARE;
+    return asked;
+}
+
 enum remat_status remat_search_know_smallest(struct remat_search *search, const struct remat_solve_options *options,
                                              struct remat_error *err)
 {
-    struct remat_solve_options asked = *options;
+    const struct remat_solve_options asked = remat_search_for_chain(options);
     struct remat_schedule schedule = {0};
     enum remat_status status;
     if (search->smallest.found)
         return REMAT_OK;
-    asked.time_limit_seconds *= REMAT_SEARCH_CHAIN_SHARE;
     status = remat_chain_smallest(&search->chain, &asked, &schedule, err);
     return remat_incumbent_offer_answer(search->graph, &search->smallest, 0, status, &schedule, err);
 }

@@ -7,8 +7,6 @@
 #include "solver/closure_bound.h"
 #include "solver/methods.h"
 
-/* Of a limit of time, for the chain method. */
-#define REMAT_SEARCH_CHAIN_SHARE 0.25
 enum { REMAT_SEARCH_MOST_KNOWN = 64, REMAT_SEARCH_MOST_WALKERS = 16 };
 
 /* A schedule found before. */
@@ -48,6 +46,8 @@ REMAT_MUST_CHECK enum remat_status remat_search_of(struct remat_solving *solving
 REMAT_MUST_CHECK enum remat_status remat_search_add_walkers(struct remat_search *search, int32_t count,
                                                             struct remat_error *err);
 
+/* What the chain method is asked: it gets a quarter of a limit of time. */
+struct remat_solve_options remat_search_for_chain(const struct remat_solve_options *options);
 /* Sees to it that search->smallest is there. */
 REMAT_MUST_CHECK enum remat_status remat_search_know_smallest(struct remat_search *search,
                                                               const struct remat_solve_options *options,

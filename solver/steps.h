@@ -19,12 +19,12 @@ struct remat_steps_work {
 };
 
 void remat_steps_free(struct remat_steps *steps);
+/* Gives back the room that is not used. */
+void remat_steps_trim(struct remat_steps *steps);
 REMAT_MUST_CHECK enum remat_status remat_steps_push(const struct remat_steps_work *work, struct remat_steps *steps,
                                                     int64_t bytes, double cost, struct remat_error *err);
 /* The last step at or below `bytes`, -1 if the cost is infinite there. */
 int32_t remat_steps_find(const struct remat_steps *steps, int64_t bytes);
-/* Gives back the room that is not used. */
-void remat_steps_trim(struct remat_steps *steps);
 double remat_steps_at(const struct remat_steps *steps, int64_t bytes);
 
 /* f(m) = cost + left(m - shift) + right(m) for m >= from; right may be NULL: 0. */

@@ -164,6 +164,7 @@ struct remat_op_attr {
     float mean[4], std[4];                /* feed */
 };
 
+/* Of a task. Our own ops read few values; nodes of imported graphs may read many. */
 enum { REMAT_MAX_INPUTS = 64, REMAT_MAX_OUTPUTS = 4, REMAT_MAX_CELLS = 6 };
 
 /* Everything that a backend needs to know about one kernel call but the addresses. */

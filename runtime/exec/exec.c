@@ -182,7 +182,7 @@ static void track(const struct remat_exec *exec, int32_t index, const struct rem
     for (int32_t k = 0; k < call->task->cells_count; k++)
         if (call->staging[k] >= 0)
             remat_tracker_record(tracker, index, call->args.cells[k], call->cell_bytes[k], REMAT_ACCESS_READ);
-    for (int32_t k = 0; k < REMAT_MAX_INPUTS; k++)
+    for (int32_t k = 0; k < call->task->inputs_count; k++)
         remat_tracker_record(tracker, index, call->args.inputs[k], call->input_bytes[k], REMAT_ACCESS_READ);
     for (int32_t k = 0; k < REMAT_MAX_OUTPUTS; k++)
         remat_tracker_record(tracker, index, call->args.outputs[k], call->output_bytes[k], REMAT_ACCESS_WRITE);

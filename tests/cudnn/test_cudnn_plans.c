@@ -142,7 +142,7 @@ static void lower(const struct run *run, struct remat_task_graph *graph)
 /* Engines for tensor cores need scratch for its three channels; those that do not are slow. */
 static bool is_of_images(const struct remat_kernel_spec *spec)
 {
-    return remat_op_weight(spec)->dims_count == 4 && spec->inputs[0].dims[3] == 3;
+    return (spec->op == REMAT_OP_CONV2D || spec->op == REMAT_OP_CONV2D_BWD_WEIGHTS) && spec->inputs[0].dims[3] == 3;
 }
 
 /* An engine for each convolution and attention of a model's step; returns how many. */
