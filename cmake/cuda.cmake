@@ -6,14 +6,14 @@ set(cuda_kernels add attention batchnorm bias conv_plain dropout embedding feed 
 list(TRANSFORM cuda_kernels PREPEND ${cuda_folder}/ OUTPUT_VARIABLE cuda_kernels)
 list(TRANSFORM cuda_kernels APPEND .cu OUTPUT_VARIABLE cuda_kernels)
 set(cuda_common ${cuda_folder}/cuda.c ${cuda_folder}/device.c ${cuda_folder}/nvml.c
-                ${cuda_folder}/library_search.c ${cuda_folder}/linear.c ${cuda_folder}/classifier.c
-                ${CMAKE_SOURCE_DIR}/runtime/backend/op_table.c)
+                ${cuda_folder}/library_search.c ${cuda_folder}/linear.c ${cuda_folder}/conv_product.c
+                ${cuda_folder}/classifier.c ${CMAKE_SOURCE_DIR}/runtime/backend/op_table.c)
 foreach(file base/status base/memory base/size base/hash graph/op graph/op_attr graph/tensor)
     list(APPEND cuda_common ${CMAKE_SOURCE_DIR}/core/${file}.c)
 endforeach()
 set(cuda_libraries ${cuda_folder}/table.c ${cuda_folder}/libraries.c ${cuda_folder}/gemm_lt.c
-                   ${cuda_folder}/linear_lt.c ${cuda_folder}/conv_cudnn.c ${cuda_folder}/cudnn_plan.c
-                   ${cuda_folder}/attention_cudnn.c)
+                   ${cuda_folder}/linear_lt.c ${cuda_folder}/conv_product_lt.c ${cuda_folder}/conv_cudnn.c
+                   ${cuda_folder}/cudnn_plan.c ${cuda_folder}/attention_cudnn.c)
 
 function(remat_plugin name)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})

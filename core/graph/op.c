@@ -34,6 +34,7 @@ static const struct {
     int32_t count;
     struct remat_in_place pairs[MAX_PAIRS];
 } permitted[] = {
+    {REMAT_OP_CONV2D_BWD_DATA_ADD, 1, {{0, 1}}},
     {REMAT_OP_BATCHNORM, 2, {{0, 0}, {0, 1}}},
     {REMAT_OP_BATCHNORM_APPLY, 2, {{0, 0}, {0, 3}}},
     {REMAT_OP_BATCHNORM_EVAL, 2, {{0, 0}, {0, 1}}},
@@ -41,6 +42,7 @@ static const struct {
     {REMAT_OP_RELU, 1, {{0, 0}}},
     {REMAT_OP_RELU_BWD, 1, {{0, 1}}},
     {REMAT_OP_ADD, 2, {{0, 0}, {0, 1}}},
+    {REMAT_OP_LINEAR_ADD, 1, {{0, 1}}},
     {REMAT_OP_LOSS, 1, {{0, 0}}},
     {REMAT_OP_EMBEDDING_BWD, 1, {{0, 2}}},
     {REMAT_OP_LAYERNORM, 1, {{0, 0}}},
@@ -52,6 +54,25 @@ static const struct {
     {REMAT_OP_DROPOUT_BWD, 1, {{0, 0}}},
     {REMAT_OP_CLASSIFIER_LOSS, 1, {{0, 0}}},
 };
+
+static int32_t inputs_before_weight(enum remat_op op)
+{
+    switch (op) {
+    case REMAT_OP_CONV2D:
+    case REMAT_OP_CONV2D_BWD_DATA:
+    case REMAT_OP_LINEAR:
+    case REMAT_OP_LINEAR_BWD_DATA:
+        return 1;
+    case REMAT_OP_CONV2D_BWD_DATA_ADD:
+    case REMAT_OP_LINEAR_ADD:
+    case REMAT_OP_LINEAR_GELU_BWD:
+    case REMAT_OP_CLASSIFIER_LOSS:
+    case REMAT_OP_CLASSIFIER_EVAL:
+        return 2;
+    default:
+        return REMAT_MAX_INPUTS;
+    }
+}
 
 static bool fits(const struct remat_kernel_spec *spec, struct remat_in_place pair)
 {
@@ -70,20 +91,9 @@ int32_t remat_op_in_place(const struct remat_kernel_spec *spec, struct remat_in_
     return count;
 }
 
-static int32_t inputs_before_weight(enum remat_op op)
+bool remat_op_is_fusion(enum remat_op op)
 {
-    switch (op) {
-    case REMAT_OP_CONV2D:
-    case REMAT_OP_CONV2D_BWD_DATA:
-    case REMAT_OP_LINEAR:
-    case REMAT_OP_LINEAR_BWD_DATA:
-        return 1;
-    case REMAT_OP_CLASSIFIER_LOSS:
-    case REMAT_OP_CLASSIFIER_EVAL:
-        return 2;
-    default:
-        return REMAT_MAX_INPUTS;
-    }
+    return op == REMAT_OP_CONV2D_BWD_DATA_ADD || op == REMAT_OP_LINEAR_ADD || op == REMAT_OP_LINEAR_GELU_BWD;
 }
 
 int32_t remat_op_cast_weight(const struct remat_kernel_spec *spec)

@@ -11,6 +11,7 @@
  *                       y = w rounded to y's type (below, under bf16)
  *   CONV2D              in: x[N,H,W,C]                     out: y[N,P,Q,K]           cells: w[K,R,S,C][R]
  *   CONV2D_BWD_DATA     in: dy[N,P,Q,K]                    out: dx[N,H,W,C]          cells: w[R]
+ *   CONV2D_BWD_DATA_ADD in: dy, g0[N,H,W,C]                out: dx + g0              cells: w[R]     0 over 1
  *   CONV2D_BWD_WEIGHTS  in: x, dy                          out: dw[K,R,S,C]
  *   BATCHNORM           in: x[...,C] (z with residual)     out: y, mean[C], invstd[C]
  *                       cells: gamma[C][R], beta[C][R], running_mean[C][RW], running_var[C][RW]
@@ -34,8 +35,10 @@
  *   AVGPOOL             in: x[N,H,W,C]                     out: y[N,C]               (global)
  *   AVGPOOL_BWD         in: dy[N,C]                        out: dx[N,H,W,C]
  *   LINEAR              in: x[...,C]                       out: y[...,K] = x w' + b  cells: w[K,C][R] (b[K][R] with bias)
+ *   LINEAR_ADD          in: x, z[...,K]                    out: y + z                cells: as LINEAR 0 over 1
  *   LINEAR_BWD_DATA     in: dy                             out: dx                   cells: w[R]
  *   LINEAR_BWD_WEIGHTS  in: x, dy                          out: dw[K,C] (db[K] with bias)
+ *   LINEAR_GELU_BWD     in: dy, a[...,C]                   out: da = dx gelu'(a)     cells: w[R]
  *   LOSS                in: logits[M,V], labels i32[M]     out: dlogits              cells: metrics f64[4][RW]
  *                       0 over 0
  *                       softmax cross-entropy, target (1 - s) one-hot + s / V; dlogits = (p - target) * loss_scale / M
@@ -77,11 +80,15 @@
  *
  * In bf16, activations and their gradients are bf16. Parameters, optimizer state, running and saved statistics (mean,
  * invstd, rstd, lse), gradient sums and the gradients of parameters are f32, but for dw of CONV2D_BWD_WEIGHTS, which is
- * bf16. CONV2D, LINEAR (with its bias), their BWD_DATA and the CLASSIFIERs read a copy of their parameters, made by
- * CAST: it is a value, hence an input behind the others instead of a cell (remat_op_cast_weight). All arithmetic is in
- * f32 or better, results are rounded once, to the nearest even, when stored; sums are never kept in bf16, not even in
- * part. The logits of CLASSIFIER_LOSS are f32; the gradient of one chunk of them may be rounded to bf16, and so may the
- * weights of ATTENTION and the gradients of its scores.
+ * bf16. CONV2D, LINEAR (with its bias), their BWD_DATA, the fusions and the CLASSIFIERs read a copy of their parameters,
+ * made by CAST: it is a value, hence an input behind the others instead of a cell (remat_op_cast_weight). All arithmetic
+ * is in f32 or better, results are rounded once, to the nearest even, when stored; sums are never kept in bf16, not even
+ * in part. The logits of CLASSIFIER_LOSS are f32; the gradient of one chunk of them may be rounded to bf16, and so may
+ * the weights of ATTENTION and the gradients of its scores.
+ *
+ * Fusions do the work of two tasks, and a backend may lack them: CONV2D_BWD_DATA_ADD and LINEAR_ADD, that of an ADD;
+ * LINEAR_GELU_BWD, that of a GELU_BWD (remat_op_is_fusion). They round once where the two tasks round twice, so lowering
+ * decides whether they are used.
  */
 /* clang-format on */
 #ifndef REMAT_CORE_GRAPH_OP_H
@@ -94,46 +101,49 @@
 #include <stdint.h>
 
 /* name, text */
-#define REMAT_OP_LIST(X)                                 \
-    X(REMAT_OP_FEED, "feed")                             \
-    X(REMAT_OP_CAST, "cast")                             \
-    X(REMAT_OP_CONV2D, "conv2d")                         \
-    X(REMAT_OP_CONV2D_BWD_DATA, "conv2d_bwd_data")       \
-    X(REMAT_OP_CONV2D_BWD_WEIGHTS, "conv2d_bwd_weights") \
-    X(REMAT_OP_BATCHNORM, "batchnorm")                   \
-    X(REMAT_OP_BATCHNORM_APPLY, "batchnorm_apply")       \
-    X(REMAT_OP_BATCHNORM_EVAL, "batchnorm_eval")         \
-    X(REMAT_OP_BATCHNORM_BWD, "batchnorm_bwd")           \
-    X(REMAT_OP_RELU, "relu")                             \
-    X(REMAT_OP_RELU_BWD, "relu_bwd")                     \
-    X(REMAT_OP_ADD, "add")                               \
-    X(REMAT_OP_MAXPOOL, "maxpool")                       \
-    X(REMAT_OP_MAXPOOL_BWD, "maxpool_bwd")               \
-    X(REMAT_OP_AVGPOOL, "avgpool")                       \
-    X(REMAT_OP_AVGPOOL_BWD, "avgpool_bwd")               \
-    X(REMAT_OP_LINEAR, "linear")                         \
-    X(REMAT_OP_LINEAR_BWD_DATA, "linear_bwd_data")       \
-    X(REMAT_OP_LINEAR_BWD_WEIGHTS, "linear_bwd_weights") \
-    X(REMAT_OP_LOSS, "loss")                             \
-    X(REMAT_OP_LOSS_EVAL, "loss_eval")                   \
-    X(REMAT_OP_EMBEDDING, "embedding")                   \
-    X(REMAT_OP_EMBEDDING_BWD, "embedding_bwd")           \
-    X(REMAT_OP_LAYERNORM, "layernorm")                   \
-    X(REMAT_OP_LAYERNORM_APPLY, "layernorm_apply")       \
-    X(REMAT_OP_LAYERNORM_BWD, "layernorm_bwd")           \
-    X(REMAT_OP_GELU, "gelu")                             \
-    X(REMAT_OP_GELU_BWD, "gelu_bwd")                     \
-    X(REMAT_OP_DROPOUT, "dropout")                       \
-    X(REMAT_OP_DROPOUT_BWD, "dropout_bwd")               \
-    X(REMAT_OP_ATTENTION, "attention")                   \
-    X(REMAT_OP_ATTENTION_BWD, "attention_bwd")           \
-    X(REMAT_OP_CLASSIFIER_LOSS, "classifier_loss")       \
-    X(REMAT_OP_CLASSIFIER_EVAL, "classifier_eval")       \
-    X(REMAT_OP_ACCUMULATE, "accumulate")                 \
-    X(REMAT_OP_SQUARE_NORM, "square_norm")               \
-    X(REMAT_OP_RESET, "reset")                           \
-    X(REMAT_OP_SGD, "sgd")                               \
-    X(REMAT_OP_ADAMW, "adamw")                           \
+#define REMAT_OP_LIST(X)                                   \
+    X(REMAT_OP_FEED, "feed")                               \
+    X(REMAT_OP_CAST, "cast")                               \
+    X(REMAT_OP_CONV2D, "conv2d")                           \
+    X(REMAT_OP_CONV2D_BWD_DATA, "conv2d_bwd_data")         \
+    X(REMAT_OP_CONV2D_BWD_DATA_ADD, "conv2d_bwd_data_add") \
+    X(REMAT_OP_CONV2D_BWD_WEIGHTS, "conv2d_bwd_weights")   \
+    X(REMAT_OP_BATCHNORM, "batchnorm")                     \
+    X(REMAT_OP_BATCHNORM_APPLY, "batchnorm_apply")         \
+    X(REMAT_OP_BATCHNORM_EVAL, "batchnorm_eval")           \
+    X(REMAT_OP_BATCHNORM_BWD, "batchnorm_bwd")             \
+    X(REMAT_OP_RELU, "relu")                               \
+    X(REMAT_OP_RELU_BWD, "relu_bwd")                       \
+    X(REMAT_OP_ADD, "add")                                 \
+    X(REMAT_OP_MAXPOOL, "maxpool")                         \
+    X(REMAT_OP_MAXPOOL_BWD, "maxpool_bwd")                 \
+    X(REMAT_OP_AVGPOOL, "avgpool")                         \
+    X(REMAT_OP_AVGPOOL_BWD, "avgpool_bwd")                 \
+    X(REMAT_OP_LINEAR, "linear")                           \
+    X(REMAT_OP_LINEAR_ADD, "linear_add")                   \
+    X(REMAT_OP_LINEAR_BWD_DATA, "linear_bwd_data")         \
+    X(REMAT_OP_LINEAR_BWD_WEIGHTS, "linear_bwd_weights")   \
+    X(REMAT_OP_LINEAR_GELU_BWD, "linear_gelu_bwd")         \
+    X(REMAT_OP_LOSS, "loss")                               \
+    X(REMAT_OP_LOSS_EVAL, "loss_eval")                     \
+    X(REMAT_OP_EMBEDDING, "embedding")                     \
+    X(REMAT_OP_EMBEDDING_BWD, "embedding_bwd")             \
+    X(REMAT_OP_LAYERNORM, "layernorm")                     \
+    X(REMAT_OP_LAYERNORM_APPLY, "layernorm_apply")         \
+    X(REMAT_OP_LAYERNORM_BWD, "layernorm_bwd")             \
+    X(REMAT_OP_GELU, "gelu")                               \
+    X(REMAT_OP_GELU_BWD, "gelu_bwd")                       \
+    X(REMAT_OP_DROPOUT, "dropout")                         \
+    X(REMAT_OP_DROPOUT_BWD, "dropout_bwd")                 \
+    X(REMAT_OP_ATTENTION, "attention")                     \
+    X(REMAT_OP_ATTENTION_BWD, "attention_bwd")             \
+    X(REMAT_OP_CLASSIFIER_LOSS, "classifier_loss")         \
+    X(REMAT_OP_CLASSIFIER_EVAL, "classifier_eval")         \
+    X(REMAT_OP_ACCUMULATE, "accumulate")                   \
+    X(REMAT_OP_SQUARE_NORM, "square_norm")                 \
+    X(REMAT_OP_RESET, "reset")                             \
+    X(REMAT_OP_SGD, "sgd")                                 \
+    X(REMAT_OP_ADAMW, "adamw")                             \
     X(REMAT_OP_OPAQUE, "opaque")
 
 enum remat_op {
@@ -184,6 +194,9 @@ struct remat_in_place {
 };
 /* The permitted pairs of a spec, those whose operands exist with equal bytes; returns how many (at most 4). */
 int32_t remat_op_in_place(const struct remat_kernel_spec *spec, struct remat_in_place out[4]);
+
+/* Whether it is one of the fusions above. */
+bool remat_op_is_fusion(enum remat_op op);
 
 /* The input that is the weight of a spec whose parameters were cast, or -1: then the weight is cell 0. */
 int32_t remat_op_cast_weight(const struct remat_kernel_spec *spec);

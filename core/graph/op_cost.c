@@ -83,9 +83,12 @@ int64_t remat_op_flop(const struct remat_kernel_spec *spec)
     switch (spec->op) {
     case REMAT_OP_CONV2D:
     case REMAT_OP_LINEAR:
+    case REMAT_OP_LINEAR_ADD:
         return product_flop(&spec->outputs[0], remat_op_weight(spec));
     case REMAT_OP_CONV2D_BWD_DATA:
+    case REMAT_OP_CONV2D_BWD_DATA_ADD:
     case REMAT_OP_LINEAR_BWD_DATA:
+    case REMAT_OP_LINEAR_GELU_BWD:
         return product_flop(&spec->inputs[0], remat_op_weight(spec));
     case REMAT_OP_CONV2D_BWD_WEIGHTS:
     case REMAT_OP_LINEAR_BWD_WEIGHTS:

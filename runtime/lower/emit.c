@@ -123,6 +123,25 @@ static int64_t rough_time_ns(const struct remat_kernel_spec *spec)
     return 1000 + (int64_t)(compute > traffic ? compute : traffic);
 }
 
+bool remat_lowering_offers(struct lowering *l, const struct remat_task *task, struct remat_tensor output)
+{
+    struct remat_kernel_option found[REMAT_MAX_OPTIONS];
+    struct remat_kernel_spec spec;
+    struct remat_error refusal;
+    enum remat_status status;
+    int32_t count = 0;
+    if (l->status != REMAT_OK)
+        return false;
+    spec = remat_task_spec(l->graph, task);
+    spec.outputs[spec.outputs_count++] = output;
+    status = l->backend->options(l->device, &spec, found, &count, &refusal);
+    if (status != REMAT_OK && status != REMAT_UNAVAILABLE) {
+        *l->err = refusal;
+        l->status = status;
+    }
+    return status == REMAT_OK;
+}
+
 /* Keeps the options that give the same bits as the preferred one, unless all are wanted: a plan must never change the
  * result. */
 static enum remat_status ask_options(struct lowering *l, struct remat_task *task)

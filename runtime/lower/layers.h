@@ -18,6 +18,9 @@ struct filter_ops {
     enum remat_op forward, data, weights;
     void (*attributes)(const struct lowering *l, int32_t layer, struct remat_op_attr *attr);
     bool narrow; /* the weight's gradient has the activations' type: of wider ones libraries are not sure to have any */
+    /* Fusions that are tried (REMAT_OP_COUNT: none): the forward task with the addition behind it; that of the input's
+     * gradient with the addition to what there is; with the gradient of the GELU before it. */
+    enum remat_op forward_add, data_add, data_gelu;
 };
 
 /* Kernel, stride and padding of a convolution or pool. */

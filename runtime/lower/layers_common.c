@@ -107,7 +107,10 @@ static void dropout_evaluate(struct lowering *l, int32_t layer)
 
 static void add_forward(struct lowering *l, int32_t layer)
 {
-    struct remat_task task = remat_lowering_task(l, layer, REMAT_OP_ADD, REMAT_FORWARD);
+    struct remat_task task;
+    if (l->output[layer] >= 0) /* the linear layer before it has added */
+        return;
+    task = remat_lowering_task(l, layer, REMAT_OP_ADD, REMAT_FORWARD);
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     remat_task_reads(&task, remat_lowering_input(l, layer, 1));
     l->output[layer] = remat_task_makes(l, &task, remat_lowering_tensor(l, task.inputs[0]), REMAT_ACTIVATION, "", "");
@@ -128,16 +131,44 @@ const struct layer_lowering remat_lower_add = {add_forward, add_backward, NULL};
 
 /* --- filters: convolution and linear layers ---------------------------------------------------------------------- */
 
-static void filter_forward(struct lowering *l, int32_t layer, const struct filter_ops *ops)
+static struct remat_task forward_task(const struct lowering *l, int32_t layer, const struct filter_ops *ops,
+                                      int32_t residual)
 {
-    struct remat_task task = remat_lowering_task(l, layer, ops->forward, REMAT_FORWARD);
-    struct remat_tensor output = remat_lowering_layer(l, layer)->output;
-    output.dtype = l->options->dtype;
+    enum remat_op op = residual >= 0 ? ops->forward_add : ops->forward;
+    struct remat_task task = remat_lowering_task(l, layer, op, REMAT_FORWARD);
     ops->attributes(l, layer, &task.attr);
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
-    remat_lowering_cast(l, layer, task.attr.bias ? 2 : 1);
+    if (residual >= 0)
+        remat_task_reads(&task, residual);
     remat_lowering_use_weights(l, layer, &task, task.attr.bias ? 2 : 1);
-    l->output[layer] = remat_task_makes(l, &task, output, REMAT_ACTIVATION, "", "");
+    return task;
+}
+
+/* What the addition `add` adds to this layer's output, or -1 if it is not an addition that could be made here. */
+static int32_t residual_of(const struct lowering *l, int32_t layer, int32_t add)
+{
+    const struct remat_layer *user;
+    if (add < 0)
+        return -1;
+    user = remat_lowering_layer(l, add);
+    if (user->kind != REMAT_LAYER_ADD)
+        return -1;
+    return l->output[user->inputs[0] == layer ? user->inputs[1] : user->inputs[0]];
+}
+
+static void filter_forward(struct lowering *l, int32_t layer, const struct filter_ops *ops)
+{
+    struct remat_tensor output = remat_lowering_layer(l, layer)->output;
+    int32_t add = ops->forward_add != REMAT_OP_COUNT ? l->sole_user[layer] : -1, residual = residual_of(l, layer, add);
+    struct remat_task task;
+    output.dtype = l->options->dtype;
+    remat_lowering_cast(l, layer, remat_lowering_layer(l, layer)->bias ? 2 : 1);
+    task = forward_task(l, layer, ops, residual);
+    if (residual >= 0 && !remat_lowering_offers(l, &task, output)) {
+        residual = -1;
+        task = forward_task(l, layer, ops, residual);
+    }
+    l->output[residual >= 0 ? add : layer] = remat_task_makes(l, &task, output, REMAT_ACTIVATION, "", "");
     remat_lowering_emit(l, &task);
 }
 
@@ -165,20 +196,65 @@ static void filter_weights(struct lowering *l, int32_t layer, const struct filte
         remat_lowering_parameter_gradient(l, layer, k, task.outputs[k]);
 }
 
-static void filter_data(struct lowering *l, int32_t layer, const struct filter_ops *ops)
+/* The input's gradient; of a fusion, which reads one more value. */
+static struct remat_task data_task(const struct lowering *l, int32_t layer, const struct filter_ops *ops,
+                                   enum remat_op op, int32_t second)
 {
-    struct remat_task task = remat_lowering_task(l, layer, ops->data, REMAT_BACKWARD);
-    struct remat_tensor x = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
-    int32_t dx;
-    if (!remat_input_needs_gradient(l, layer, 0))
-        return;
+    struct remat_task task = remat_lowering_task(l, layer, op, REMAT_BACKWARD);
     ops->attributes(l, layer, &task.attr);
     task.attr.bias = false;
     remat_task_reads(&task, l->gradient[layer]);
+    if (second >= 0)
+        remat_task_reads(&task, second);
     remat_lowering_use_weights(l, layer, &task, 1);
-    dx = remat_task_makes(l, &task, x, REMAT_ACTIVATION_GRADIENT, "d in ", "");
-    remat_lowering_emit(l, &task);
-    remat_lowering_contribute(l, layer, 0, dx);
+    return task;
+}
+
+static int32_t emit_data(struct lowering *l, struct remat_task *task, struct remat_tensor x)
+{
+    int32_t dx = remat_task_makes(l, task, x, REMAT_ACTIVATION_GRADIENT, "d in ", "");
+    remat_lowering_emit(l, task);
+    return dx;
+}
+
+/* Whether the gradient was added, in the same task, to what the input has so far. */
+static bool filter_accumulates(struct lowering *l, int32_t layer, const struct filter_ops *ops, struct remat_tensor x)
+{
+    int32_t input = remat_lowering_layer(l, layer)->inputs[0], earlier = l->gradient[input];
+    struct remat_task task;
+    if (ops->data_add == REMAT_OP_COUNT || earlier < 0)
+        return false;
+    task = data_task(l, layer, ops, ops->data_add, earlier);
+    if (!remat_lowering_offers(l, &task, x))
+        return false;
+    l->gradient[input] = emit_data(l, &task, x);
+    return true;
+}
+
+/* Whether the input is a GELU's output and the task went on to the gradient of that one's input. */
+static bool filter_passes_gelu(struct lowering *l, int32_t layer, const struct filter_ops *ops, struct remat_tensor x)
+{
+    int32_t input = remat_lowering_layer(l, layer)->inputs[0];
+    struct remat_task task;
+    if (ops->data_gelu == REMAT_OP_COUNT || remat_lowering_layer(l, input)->kind != REMAT_LAYER_GELU ||
+        l->sole_user[input] != layer)
+        return false;
+    task = data_task(l, layer, ops, ops->data_gelu, remat_lowering_input(l, input, 0));
+    if (!remat_lowering_offers(l, &task, x))
+        return false;
+    remat_lowering_contribute(l, input, 0, emit_data(l, &task, x));
+    return true;
+}
+
+static void filter_data(struct lowering *l, int32_t layer, const struct filter_ops *ops)
+{
+    struct remat_tensor x = remat_lowering_tensor(l, remat_lowering_input(l, layer, 0));
+    struct remat_task task;
+    if (!remat_input_needs_gradient(l, layer, 0) || filter_accumulates(l, layer, ops, x) ||
+        filter_passes_gelu(l, layer, ops, x))
+        return;
+    task = data_task(l, layer, ops, ops->data, -1);
+    remat_lowering_contribute(l, layer, 0, emit_data(l, &task, x));
 }
 
 /* The weight gradient comes first where it is the smaller of what either order keeps alive beside the other task: then
@@ -205,10 +281,21 @@ static void conv_attributes(const struct lowering *l, int32_t layer, struct rema
     remat_lowering_window(l, layer, attr);
 }
 
-static const struct filter_ops linear_ops = {REMAT_OP_LINEAR, REMAT_OP_LINEAR_BWD_DATA, REMAT_OP_LINEAR_BWD_WEIGHTS,
-                                             linear_attributes, false};
-static const struct filter_ops conv_ops = {REMAT_OP_CONV2D, REMAT_OP_CONV2D_BWD_DATA, REMAT_OP_CONV2D_BWD_WEIGHTS,
-                                           conv_attributes, true};
+static const struct filter_ops linear_ops = {.forward = REMAT_OP_LINEAR,
+                                             .data = REMAT_OP_LINEAR_BWD_DATA,
+                                             .weights = REMAT_OP_LINEAR_BWD_WEIGHTS,
+                                             .attributes = linear_attributes,
+                                             .forward_add = REMAT_OP_LINEAR_ADD,
+                                             .data_add = REMAT_OP_COUNT,
+                                             .data_gelu = REMAT_OP_LINEAR_GELU_BWD};
+static const struct filter_ops conv_ops = {.forward = REMAT_OP_CONV2D,
+                                           .data = REMAT_OP_CONV2D_BWD_DATA,
+                                           .weights = REMAT_OP_CONV2D_BWD_WEIGHTS,
+                                           .attributes = conv_attributes,
+                                           .narrow = true,
+                                           .forward_add = REMAT_OP_COUNT,
+                                           .data_add = REMAT_OP_CONV2D_BWD_DATA_ADD,
+                                           .data_gelu = REMAT_OP_COUNT};
 
 static void linear_forward(struct lowering *l, int32_t layer)
 {

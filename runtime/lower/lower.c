@@ -71,6 +71,20 @@ static void find_needs(struct lowering *l)
     }
 }
 
+static void find_sole_users(struct lowering *l)
+{
+    const int32_t several = -2;
+    for (int32_t i = 0; i < l->layers->layers_count; i++) {
+        const struct remat_layer *layer = &l->layers->layers[i];
+        for (int32_t k = 0; k < layer->inputs_count; k++) {
+            int32_t *user = &l->sole_user[layer->inputs[k]];
+            *user = *user == -1 ? i : several;
+        }
+    }
+    for (int32_t i = 0; i < l->layers->layers_count; i++)
+        l->sole_user[i] = l->sole_user[i] == several ? -1 : l->sole_user[i];
+}
+
 static void lower_forward(struct lowering *l)
 {
     for (int32_t i = 0; i < l->layers->layers_count && l->status == REMAT_OK; i++) {
@@ -115,9 +129,11 @@ static enum remat_status allocate(struct lowering *l)
     REMAT_TRY(REMAT_ALLOC(l->cast, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->gradient, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->needs_gradient, count, l->err));
+    REMAT_TRY(REMAT_ALLOC(l->sole_user, count, l->err));
     REMAT_TRY(REMAT_ALLOC(l->parameters, l->layers->parameters_count, l->err));
     for (int32_t i = 0; i < count; i++)
-        l->output[i] = l->gradient[i] = l->saved[i][0] = l->saved[i][1] = l->cast[i][0] = l->cast[i][1] = -1;
+        l->output[i] = l->gradient[i] = l->saved[i][0] = l->saved[i][1] = l->cast[i][0] = l->cast[i][1] =
+            l->sole_user[i] = -1;
     return REMAT_OK;
 }
 
@@ -128,6 +144,7 @@ static void release(struct lowering *l)
     free(l->cast);
     free(l->gradient);
     free(l->needs_gradient);
+    free(l->sole_user);
     free(l->parameters);
 }
 
@@ -156,6 +173,7 @@ static enum remat_status run_passes(struct lowering *l)
     REMAT_TRY(name_graph(l));
     REMAT_TRY(allocate(l));
     find_needs(l);
+    find_sole_users(l);
     remat_lowering_make_cells(l);
     lower_forward(l);
     if (l->options->mode == REMAT_TRAIN) {

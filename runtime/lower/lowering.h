@@ -30,6 +30,7 @@ struct lowering {
     int32_t (*cast)[2];   /* per layer: copies of its parameters in the type of activations, -1 = none */
     int32_t *gradient;    /* per layer: value of the gradient of its output so far, -1 = none */
     bool *needs_gradient; /* per layer: a trained parameter feeds it */
+    int32_t *sole_user;   /* per layer: the layer that reads its output, -1 = none or several */
     struct lowered_parameter *parameters;
     int32_t metrics, norm;                                /* cells */
     int32_t pending[LOWERING_MAX_PENDING], pending_count; /* parameters to update when the current layer is done */
@@ -58,6 +59,9 @@ void remat_task_remakes(struct remat_task *task, int32_t value);
 /* Adds the task to the graph: next in order, or an alternate. */
 void remat_lowering_emit(struct lowering *l, const struct remat_task *task);
 void remat_lowering_emit_alternate(struct lowering *l, const struct remat_task *task);
+
+/* Whether the device has a kernel for the task with that output, which it is not to have yet: asked for fusions. */
+bool remat_lowering_offers(struct lowering *l, const struct remat_task *task, struct remat_tensor output);
 
 /* --- layers and gradients --------------------------------------------------------------------------------------- */
 const struct remat_layer *remat_lowering_layer(const struct lowering *l, int32_t layer);

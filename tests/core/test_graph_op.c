@@ -111,6 +111,34 @@ static void matrix_costs(void **state)
     assert_int_equal(remat_op_flop(&classifier), 6 * 16 * 16 * 100);
 }
 
+/* A fusion may write over what it adds, and its weight, cast or not, comes behind that. */
+static void fusions_write_over_what_they_add(void **state)
+{
+    struct remat_tensor x = f32(2, 16, 16, 0, 0), w = f32(2, 16, 16, 0, 0);
+    struct remat_kernel_spec spec = {.op = REMAT_OP_LINEAR_ADD,
+                                     .inputs_count = 2,
+                                     .inputs = {x, x, w},
+                                     .outputs_count = 1,
+                                     .outputs = {x},
+                                     .cells_count = 1,
+                                     .cells = {w}};
+    struct remat_in_place pairs[4];
+    (void)state;
+    assert_int_equal(remat_op_in_place(&spec, pairs), 1);
+    assert_true(pairs[0].output == 0 && pairs[0].input == 1);
+    assert_int_equal(remat_op_cast_weight(&spec), -1);
+    assert_int_equal(remat_op_flop(&spec), 2 * 16 * 16 * 16);
+    spec.inputs_count = 3;
+    assert_int_equal(remat_op_cast_weight(&spec), 2);
+    assert_int_equal(remat_op_in_place(&spec, pairs), 1);
+    spec.op = REMAT_OP_LINEAR; /* the second input is the weight then */
+    spec.inputs_count = 2;
+    assert_int_equal(remat_op_in_place(&spec, pairs), 0);
+    spec.op = REMAT_OP_LINEAR_GELU_BWD;
+    assert_int_equal(remat_op_in_place(&spec, pairs), 0);
+    assert_int_equal(remat_op_flop(&spec), 2 * 16 * 16 * 16);
+}
+
 static void optimizer_traffic_counts_writes(void **state)
 {
     struct remat_tensor w = f32(1, 1000, 0, 0, 0);
@@ -146,6 +174,7 @@ int main(void)
         cmocka_unit_test(tensor_sizes),
         cmocka_unit_test(convolution_costs),
         cmocka_unit_test(matrix_costs),
+        cmocka_unit_test(fusions_write_over_what_they_add),
         cmocka_unit_test(optimizer_traffic_counts_writes),
         cmocka_unit_test(attribute_table_covers_the_struct),
     };

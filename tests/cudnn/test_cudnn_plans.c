@@ -114,6 +114,18 @@ static const struct remat_op_impl *fused_by_cudnn(const struct remat_kernel_spec
     }
 }
 
+/* The reference, for which models are lowered here, fuses more than the cuda backend. */
+static struct remat_kernel_spec unfused(struct remat_kernel_spec spec)
+{
+    if (spec.op != REMAT_OP_CONV2D_BWD_DATA_ADD)
+        return spec;
+    spec.op = REMAT_OP_CONV2D_BWD_DATA;
+    for (int32_t i = 2; i < spec.inputs_count; i++)
+        spec.inputs[i - 1] = spec.inputs[i];
+    spec.inputs_count--;
+    return spec;
+}
+
 struct run {
     const char *model;
     int64_t batch, length;
@@ -145,6 +157,12 @@ static bool is_of_images(const struct remat_kernel_spec *spec)
     return (spec->op == REMAT_OP_CONV2D || spec->op == REMAT_OP_CONV2D_BWD_WEIGHTS) && spec->inputs[0].dims[3] == 3;
 }
 
+/* Of f32's engines without tensor cores the one without scratch for this is the one without tiles. */
+static bool turns_images(const struct remat_kernel_spec *spec, const struct run *run)
+{
+    return spec->op == REMAT_OP_CONV2D_BWD_DATA && run->dtype == REMAT_F32 && !run->tf32;
+}
+
 /* An engine for each convolution and attention of a model's step; returns how many. */
 static int32_t plan_all(const struct run *run, const struct remat_task_graph *graph)
 {
@@ -153,7 +171,7 @@ static int32_t plan_all(const struct run *run, const struct remat_task_graph *gr
     int32_t count = 0;
     libraries.cudnn.cudnnBackendSetAttribute = set_attribute;
     for (int32_t t = 0; t < graph->tasks_count; t++) {
-        const struct remat_kernel_spec spec = remat_task_spec(graph, &graph->tasks[t]);
+        const struct remat_kernel_spec spec = unfused(remat_task_spec(graph, &graph->tasks[t]));
         const struct remat_op_impl *impl = fused_by_cudnn(&spec);
         struct remat_error err = {0};
         int64_t scratch_bytes;
@@ -163,6 +181,8 @@ static int32_t plan_all(const struct run *run, const struct remat_task_graph *gr
                      graph->tasks[t].name, err.message);
         if (impl && spec.inputs[0].dtype == REMAT_BF16 && is_of_images(&spec))
             assert_true(scratch_bytes > 0);
+        if (impl && turns_images(&spec, run))
+            assert_true(scratch_bytes > 1 << 20);
         count += impl != NULL;
     }
     remat_cudnn_made_free(&libraries);

@@ -19,6 +19,16 @@ static int64_t extent(int64_t size, int32_t kernel, const struct window *d)
     return (size + 2 * d->pad - kernel) / d->stride + 1;
 }
 
+/* The gradient of x once more, added to an earlier one: a fusion of convolutions that are products. */
+static void accumulated_gradient(struct op_case *c, int x, int dy, int w)
+{
+    const struct remat_tensor *tensor = &c->slots[x].tensor;
+    int earlier = op_slot_add(c, OP_NORMAL, tensor->dims_count, tensor->dims);
+    int sum = op_slot_add(c, OP_COMPUTED, tensor->dims_count, tensor->dims);
+    op_call_add(c, REMAT_OP_CONV2D_BWD_DATA_ADD, &c->calls[0].attr, OP_SLOTS(dy, earlier), OP_SLOTS(sum), OP_SLOTS(w));
+    op_gradient_add(c, x, sum, earlier);
+}
+
 static void conv2d(struct op_cases *cases, const struct window *d)
 {
     struct op_case *c =
@@ -39,6 +49,8 @@ static void conv2d(struct op_cases *cases, const struct window *d)
     c->weight = dy;
     op_gradient_add(c, x, dx, OP_NONE);
     op_gradient_add(c, w, dw, OP_NONE);
+    if (d->rows * d->columns * d->stride == 1 && d->pad == 0)
+        accumulated_gradient(c, x, dy, w);
 }
 
 static void maxpool(struct op_cases *cases, const struct window *d, enum op_fill fill)

@@ -3,10 +3,10 @@
 
 #include <stddef.h>
 
-static void linear(struct op_cases *cases, int64_t rows, int64_t columns, int64_t outputs, bool bias)
+static void linear(struct op_cases *cases, int64_t rows, int64_t columns, int64_t outputs, bool bias, bool residual)
 {
-    struct op_case *c =
-        op_case_begin(cases, "linear [%d,%d] to %d%s", (int)rows, (int)columns, (int)outputs, bias ? ", bias" : "");
+    struct op_case *c = op_case_begin(cases, "linear [%d,%d] to %d%s%s", (int)rows, (int)columns, (int)outputs,
+                                      bias ? ", bias" : "", residual ? ", residual" : "");
     struct remat_op_attr attr = {.bias = bias}, plain = {0};
     int x = op_slot_add(c, OP_NORMAL, OP_DIMS(rows, columns)), w = op_slot_add(c, OP_NORMAL, OP_DIMS(outputs, columns));
     int b = bias ? op_slot_add(c, OP_NORMAL, OP_DIMS(outputs)) : OP_ABSENT;
@@ -14,7 +14,9 @@ static void linear(struct op_cases *cases, int64_t rows, int64_t columns, int64_
     int dx = op_slot_add(c, OP_COMPUTED, OP_DIMS(rows, columns));
     int dw = op_slot_add(c, OP_COMPUTED, OP_DIMS(outputs, columns));
     int db = bias ? op_slot_add(c, OP_COMPUTED, OP_DIMS(outputs)) : OP_ABSENT;
-    op_call_add(c, REMAT_OP_LINEAR, &attr, OP_SLOTS(x), OP_SLOTS(y), OP_SLOTS(w, b));
+    int z = residual ? op_slot_add(c, OP_NORMAL, OP_DIMS(rows, outputs)) : OP_ABSENT;
+    op_call_add(c, residual ? REMAT_OP_LINEAR_ADD : REMAT_OP_LINEAR, &attr, OP_SLOTS(x, z), OP_SLOTS(y),
+                OP_SLOTS(w, b));
     op_call_add(c, REMAT_OP_LINEAR_BWD_DATA, &plain, OP_SLOTS(dy), OP_SLOTS(dx), OP_SLOTS(w));
     op_call_add(c, REMAT_OP_LINEAR_BWD_WEIGHTS, &attr, OP_SLOTS(x, dy), OP_SLOTS(dw, db), OP_EMPTY);
     c->output = y;
@@ -23,6 +25,25 @@ static void linear(struct op_cases *cases, int64_t rows, int64_t columns, int64_
     op_gradient_add(c, w, dw, OP_NONE);
     if (bias)
         op_gradient_add(c, b, db, OP_NONE);
+    if (residual)
+        op_gradient_add(c, z, dy, OP_NONE);
+}
+
+/* Back through a linear layer and the GELU before it: the objective is GELU's output times the first of these. */
+static void linear_gelu(struct op_cases *cases, int64_t rows, int64_t columns, int64_t outputs)
+{
+    struct op_case *c = op_case_begin(cases, "gelu [%d,%d], linear to %d", (int)rows, (int)columns, (int)outputs);
+    int a = op_slot_add(c, OP_NORMAL, OP_DIMS(rows, columns)), h = op_slot_add(c, OP_COMPUTED, OP_DIMS(rows, columns));
+    int w = op_slot_add(c, OP_NORMAL, OP_DIMS(outputs, columns)),
+        dy = op_slot_add(c, OP_NORMAL, OP_DIMS(rows, outputs));
+    int dh = op_slot_add(c, OP_COMPUTED, OP_DIMS(rows, columns)),
+        da = op_slot_add(c, OP_COMPUTED, OP_DIMS(rows, columns));
+    op_call_add(c, REMAT_OP_GELU, NULL, OP_SLOTS(a), OP_SLOTS(h), OP_EMPTY);
+    op_call_add(c, REMAT_OP_LINEAR_BWD_DATA, NULL, OP_SLOTS(dy), OP_SLOTS(dh), OP_SLOTS(w));
+    op_call_add(c, REMAT_OP_LINEAR_GELU_BWD, NULL, OP_SLOTS(dy, a), OP_SLOTS(da), OP_SLOTS(w));
+    c->output = h;
+    c->weight = dh;
+    op_gradient_add(c, a, da, OP_NONE);
 }
 
 static void loss(struct op_cases *cases, int64_t rows, int64_t classes, float smoothing)
@@ -165,8 +186,10 @@ static void linears(struct op_cases *cases)
     static const int64_t shapes[][3] = {{1, 1, 1},     {4, 64, 10},   {7, 13, 3},
                                         {65, 48, 144}, {33, 192, 64}, {2, 512, 100}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        linear(cases, shapes[i][0], shapes[i][1], shapes[i][2], true);
-        linear(cases, shapes[i][0], shapes[i][1], shapes[i][2], false);
+        linear(cases, shapes[i][0], shapes[i][1], shapes[i][2], true, false);
+        linear(cases, shapes[i][0], shapes[i][1], shapes[i][2], false, false);
+        linear(cases, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 != 0, true);
+        linear_gelu(cases, shapes[i][0], shapes[i][1], shapes[i][2]);
     }
 }
 
@@ -216,7 +239,9 @@ void op_cases_text(struct op_cases *cases)
 
 void op_cases_large_text(struct op_cases *cases)
 {
-    linear(cases, 200, 128, 257, true);
+    linear(cases, 200, 128, 257, true, false);
+    linear(cases, 200, 128, 264, true, true);
+    linear_gelu(cases, 200, 128, 264);
     loss(cases, 64, 1000, 0.1f);
     classifier(cases, 2, 80, 64, 500, 64);
     embedding(cases, 4, 100, 300, 128, true);

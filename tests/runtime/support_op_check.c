@@ -123,6 +123,7 @@ static int64_t reduction_length(const struct remat_kernel_spec *spec)
     switch (spec->op) {
     case REMAT_OP_CONV2D:
     case REMAT_OP_CONV2D_BWD_DATA:
+    case REMAT_OP_CONV2D_BWD_DATA_ADD:
         return window * remat_tensor_columns(x);
     case REMAT_OP_MAXPOOL_BWD:
         return window;
@@ -134,7 +135,9 @@ static int64_t reduction_length(const struct remat_kernel_spec *spec)
     case REMAT_OP_AVGPOOL:
         return x->dims[1] * x->dims[2];
     case REMAT_OP_LINEAR:
+    case REMAT_OP_LINEAR_ADD:
     case REMAT_OP_LINEAR_BWD_DATA:
+    case REMAT_OP_LINEAR_GELU_BWD:
     case REMAT_OP_LOSS:
     case REMAT_OP_LOSS_EVAL:
     case REMAT_OP_LAYERNORM:

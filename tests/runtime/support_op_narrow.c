@@ -17,8 +17,11 @@ static int copied_cells(enum remat_op op)
     switch (op) {
     case REMAT_OP_CONV2D:
     case REMAT_OP_CONV2D_BWD_DATA:
+    case REMAT_OP_CONV2D_BWD_DATA_ADD:
     case REMAT_OP_LINEAR:
+    case REMAT_OP_LINEAR_ADD:
     case REMAT_OP_LINEAR_BWD_DATA:
+    case REMAT_OP_LINEAR_GELU_BWD:
         return REMAT_MAX_CELLS;
     case REMAT_OP_CLASSIFIER_LOSS:
     case REMAT_OP_CLASSIFIER_EVAL:

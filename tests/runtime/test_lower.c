@@ -17,19 +17,25 @@ struct fixture {
     struct remat_task_graph graph;
 };
 
-static void open_model(struct fixture *f, const char *model, struct remat_model_options options,
-                       struct remat_lower_options lower)
+static void open_model_on(struct fixture *f, const char *backend, const char *model, struct remat_model_options options,
+                          struct remat_lower_options lower)
 {
     struct remat_error err = {REMAT_OK, ""};
     struct remat_device_config config = {.threads = 1};
     enum remat_status status;
     memset(f, 0, sizeof *f);
-    assert_int_equal(remat_backend_find("ref", &f->backend, &err), REMAT_OK);
+    assert_int_equal(remat_backend_find(backend, &f->backend, &err), REMAT_OK);
     assert_int_equal(f->backend->open(&config, &f->device, &err), REMAT_OK);
     assert_int_equal(remat_model_build(model, &options, &f->layers, &err), REMAT_OK);
     status = remat_lower(&f->layers, f->backend, f->device, &lower, &f->graph, &err);
     if (status != REMAT_OK)
         fail_msg("%s", err.message);
+}
+
+static void open_model(struct fixture *f, const char *model, struct remat_model_options options,
+                       struct remat_lower_options lower)
+{
+    open_model_on(f, "ref", model, options, lower);
 }
 
 static void close_model(struct fixture *f)
@@ -94,7 +100,10 @@ static void test_resnet18_training(void **state)
     open_model(&f, "resnet18", small_image, remat_lower_defaults(REMAT_TRAIN, REMAT_SGD));
     assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D, true), 20);
     assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_WEIGHTS, true), 20);
-    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_DATA, true), 19); /* none for the images */
+    /* None for the images; those of the first convolution of each block meet the gradient of the block's shortcut. */
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_DATA, true), 11);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_DATA_ADD, true), 8);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ADD, true), 0);
     assert_int_equal(count_op(&f.graph, REMAT_OP_BATCHNORM, true), 20);
     assert_int_equal(count_op(&f.graph, REMAT_OP_BATCHNORM_APPLY, false), 20);
     assert_int_equal(count_op(&f.graph, REMAT_OP_SGD, true), 62);
@@ -112,11 +121,48 @@ static void test_gpt2_training(void **state)
     assert_int_equal(count_op(&f.graph, REMAT_OP_LAYERNORM_APPLY, false), 5);
     assert_int_equal(count_op(&f.graph, REMAT_OP_CLASSIFIER_LOSS, true), 1);
     assert_int_equal(count_op(&f.graph, REMAT_OP_ADAMW, true), 2 + 2 * 12 + 2);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LINEAR_ADD, true), 2 * 2);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LINEAR_GELU_BWD, true), 2);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ADD, true) + count_op(&f.graph, REMAT_OP_GELU_BWD, true), 0);
     /* The classifier's gradient of the token table is added to by the embedding's, not kept beside it. */
     for (int32_t t = 0; t < f.graph.tasks_count; t++)
         if (f.graph.tasks[t].op == REMAT_OP_EMBEDDING_BWD)
             assert_true(f.graph.tasks[t].attr.accumulate);
     check_updates(&f.graph);
+    check_keep_all(&f.graph);
+    close_model(&f);
+}
+
+/* A device without fusions gets the tasks that they would stand for. */
+static void test_without_fusions(void **state)
+{
+    struct fixture f;
+    (void)state;
+    open_model_on(&f, "cpu", "resnet18", small_image, remat_lower_defaults(REMAT_TRAIN, REMAT_SGD));
+    assert_int_equal(count_op(&f.graph, REMAT_OP_CONV2D_BWD_DATA, true), 19);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ADD, true), 8);
+    check_keep_all(&f.graph);
+    close_model(&f);
+    open_model_on(&f, "cpu", "gpt2", small_text, remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW));
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LINEAR, true), 2 * 4);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LINEAR_BWD_DATA, true), 2 * 4);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ADD, true), 2 * 2);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_GELU_BWD, true), 2);
+    check_keep_all(&f.graph);
+    close_model(&f);
+}
+
+/* With dropout a linear layer's output is not what is added. */
+static void test_dropout_comes_before_the_addition(void **state)
+{
+    struct remat_model_options options = small_text;
+    struct fixture f;
+    (void)state;
+    options.dropout = 0.1f;
+    open_model(&f, "gpt2", options, remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW));
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LINEAR_ADD, true), 0);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_ADD, true), 2 * 2);
+    assert_int_equal(count_op(&f.graph, REMAT_OP_LINEAR_GELU_BWD, true), 2);
     check_keep_all(&f.graph);
     close_model(&f);
 }
@@ -226,6 +272,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resnet18_training),
         cmocka_unit_test(test_gpt2_training),
+        cmocka_unit_test(test_without_fusions),
+        cmocka_unit_test(test_dropout_comes_before_the_addition),
         cmocka_unit_test(test_accumulation_and_clipping),
         cmocka_unit_test(test_evaluation_shares_cells),
         cmocka_unit_test(test_dropout_vanishes_in_evaluation),

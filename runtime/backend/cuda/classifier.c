@@ -135,13 +135,15 @@ static enum remat_status run_chunk(const struct classifier *c, const struct rema
                                         .metrics = args->cells[spec->cells_count - 1],
                                         .record = args->record,
                                         .scratch = product_scratch + c->product_bytes};
-    REMAT_TRY(c->gemm->run(prepared[LOGITS], h, w, NULL, logits, product_scratch, err));
+    const struct remat_cuda_operands forward = {.a = h, .b = w, .d = logits};
+    const struct remat_cuda_operands weights = {.a = gradient, .b = h, .c = args->outputs[1], .d = args->outputs[1]};
+    const struct remat_cuda_operands hidden = {.a = gradient, .b = w, .d = (char *)args->outputs[0] + skipped};
+    REMAT_TRY(c->gemm->run(prepared[LOGITS], &forward, product_scratch, err));
     REMAT_TRY(remat_cuda_loss_run(c->device, &loss, err));
     if (!c->training)
         return REMAT_OK;
-    REMAT_TRY(c->gemm->run(prepared[first > 0 ? WEIGHTS_MORE : WEIGHTS_FIRST], gradient, h, NULL, args->outputs[1],
-                           product_scratch, err));
-    return c->gemm->run(prepared[HIDDEN], gradient, w, NULL, (char *)args->outputs[0] + skipped, product_scratch, err);
+    REMAT_TRY(c->gemm->run(prepared[first > 0 ? WEIGHTS_MORE : WEIGHTS_FIRST], &weights, product_scratch, err));
+    return c->gemm->run(prepared[HIDDEN], &hidden, product_scratch, err);
 }
 
 enum remat_status remat_cuda_classifier_run(const void *state, const struct remat_kernel_spec *spec,

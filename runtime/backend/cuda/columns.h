@@ -32,7 +32,8 @@ static inline int64_t remat_slices_bytes(int64_t rows, int64_t columns)
 }
 
 /* f.run<W>(row, column, a, b) adds its terms of W columns. partials: [slices, 2, columns]. Block: a warp of W columns a
- * thread times 8 lanes. */
+ * thread times 8 lanes. Rows are walked from the last one on: what was written just before ends there, and what reads
+ * the same rows just after begins where the walk ends, so that much of either is still in the cache. */
 template <int W, class F> __global__ void remat_slice_sums(F f, int64_t rows, int64_t columns, float *partials)
 {
     __shared__ float room[2][REMAT_LANES][REMAT_WARP * W];
@@ -41,7 +42,7 @@ template <int W, class F> __global__ void remat_slice_sums(F f, int64_t rows, in
     if (column < columns)
         for (int64_t row = (int64_t)blockIdx.y * REMAT_LANES + threadIdx.y; row < rows;
              row += (int64_t)gridDim.y * REMAT_LANES)
-            f.template run<W>(row, column, a, b);
+            f.template run<W>(rows - 1 - row, column, a, b);
     for (int k = 0; k < W; k++) {
         room[0][threadIdx.y][threadIdx.x * W + k] = a[k];
         room[1][threadIdx.y][threadIdx.x * W + k] = b[k];

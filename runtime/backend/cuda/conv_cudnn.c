@@ -128,15 +128,19 @@ static struct convolution convolution_of(const struct remat_kernel_spec *spec)
 }
 
 /* As much scratch as the largest operand takes, or some: engines for tensor cores pad an image's three channels to
- * eight in it, and those that do without are many times slower. */
+ * eight in it, and those that do without are many times slower. Gradients may take as much as all operands and an
+ * eighth: f32's engines turn images around in it, but for one that goes output by output. */
 static int64_t scratch_cap(const struct convolution *of)
 {
-    int64_t cap_bytes = LEAST_CAP_BYTES;
+    int64_t largest_bytes = 0, sum_bytes = 0, cap_bytes;
     for (int i = 0; i < OPERANDS; i++) {
         int64_t bytes = remat_tensor_bytes(&of->operands[i].tensor);
-        cap_bytes = bytes > cap_bytes ? bytes : cap_bytes;
+        largest_bytes = bytes > largest_bytes ? bytes : largest_bytes;
+        sum_bytes += bytes;
     }
-    return cap_bytes;
+    cap_bytes =
+        of->kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR ? largest_bytes : sum_bytes + sum_bytes / 8;
+    return cap_bytes > LEAST_CAP_BYTES ? cap_bytes : LEAST_CAP_BYTES;
 }
 
 static enum remat_status make_plan(struct remat_device *device, const struct remat_kernel_spec *spec,

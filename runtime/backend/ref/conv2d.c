@@ -70,6 +70,15 @@ static void scatter(const struct shape *d, const struct remat_op_attr *attr, str
                        ((k * d->r + r) * d->s + s) * d->c, d->c);
 }
 
+/* What row i of the gradient starts from: 0, or what is to be added. */
+static void start_row(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int64_t i,
+                      double *sum, int64_t channels)
+{
+    memset(sum, 0, (size_t)channels * sizeof *sum);
+    for (int64_t c = 0; c < channels && spec->op == REMAT_OP_CONV2D_BWD_DATA_ADD; c++)
+        sum[c] = remat_ref_get(remat_ref_input(spec, args, 1), i * channels + c);
+}
+
 static enum remat_status backward_data(const void *state, const struct remat_kernel_spec *spec,
                                        const struct remat_kernel_args *args, struct remat_error *err)
 {
@@ -80,7 +89,7 @@ static enum remat_status backward_data(const void *state, const struct remat_ker
     (void)err;
     for (int64_t i = 0; i < d.n * d.h * d.w; i++) {
         int64_t at[3] = {i / (d.w * d.h), i / d.w % d.h, i % d.w};
-        memset(sum, 0, (size_t)d.c * sizeof *sum);
+        start_row(spec, args, i, sum, d.c);
         for (int64_t r = 0; r < d.r; r++)
             for (int64_t s = 0; s < d.s; s++)
                 scatter(&d, &spec->attr, dy, w, at, r, s, sum);
@@ -123,4 +132,5 @@ static enum remat_status create_backward(struct remat_device *device, const stru
 
 REMAT_REF_IMPL(remat_ref_conv2d, REMAT_OP_CONV2D, forward);
 REMAT_REF_IMPL_SCRATCH(remat_ref_conv2d_bwd_data, REMAT_OP_CONV2D_BWD_DATA, backward_data, create_backward);
+REMAT_REF_IMPL_SCRATCH(remat_ref_conv2d_bwd_data_add, REMAT_OP_CONV2D_BWD_DATA_ADD, backward_data, create_backward);
 REMAT_REF_IMPL_SCRATCH(remat_ref_conv2d_bwd_weights, REMAT_OP_CONV2D_BWD_WEIGHTS, backward_weights, create_backward);

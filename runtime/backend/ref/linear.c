@@ -1,4 +1,4 @@
-/* y[M,K] = x[M,C] w[K,C]' + b[K]. */
+/* y[M,K] = x[M,C] w[K,C]' + b[K] + z[M,K], the bias and z where there are. */
 #include "runtime/backend/ref/ref.h"
 
 #include <string.h>
@@ -15,6 +15,8 @@ static enum remat_status forward(const void *state, const struct remat_kernel_sp
         double y = remat_ref_dot(x, i / outputs * columns, w, i % outputs * columns, columns);
         if (spec->attr.bias)
             y += remat_ref_get(remat_ref_bias(spec, args), i % outputs);
+        if (spec->op == REMAT_OP_LINEAR_ADD)
+            y += remat_ref_get(remat_ref_input(spec, args, 1), i);
         remat_ref_set(remat_ref_output(spec, args, 0), i, y);
     }
     return REMAT_OK;
@@ -33,6 +35,8 @@ static enum remat_status backward_data(const void *state, const struct remat_ker
         memset(sum, 0, (size_t)columns * sizeof *sum);
         for (int64_t k = 0; k < outputs; k++)
             remat_ref_axpy(sum, remat_ref_get(dy, i * outputs + k), w, k * columns, columns);
+        for (int64_t c = 0; c < columns && spec->op == REMAT_OP_LINEAR_GELU_BWD; c++)
+            sum[c] *= remat_ref_gelu_slope(remat_ref_get(remat_ref_input(spec, args, 1), i * columns + c));
         remat_ref_store(remat_ref_output(spec, args, 0), i * columns, sum, columns);
     }
     return REMAT_OK;
@@ -74,5 +78,7 @@ static enum remat_status create_backward(struct remat_device *device, const stru
 }
 
 REMAT_REF_IMPL(remat_ref_linear, REMAT_OP_LINEAR, forward);
+REMAT_REF_IMPL(remat_ref_linear_add, REMAT_OP_LINEAR_ADD, forward);
+REMAT_REF_IMPL_SCRATCH(remat_ref_linear_gelu_bwd, REMAT_OP_LINEAR_GELU_BWD, backward_data, create_backward);
 REMAT_REF_IMPL_SCRATCH(remat_ref_linear_bwd_data, REMAT_OP_LINEAR_BWD_DATA, backward_data, create_backward);
 REMAT_REF_IMPL_SCRATCH(remat_ref_linear_bwd_weights, REMAT_OP_LINEAR_BWD_WEIGHTS, backward_weights, create_backward);

@@ -56,18 +56,21 @@ static enum remat_status gelu(const void *state, const struct remat_kernel_spec 
 }
 
 /* dy/dx = (1 + tanh u) / 2 + x / 2 (1 - tanh^2 u) u'. */
+double remat_ref_gelu_slope(double x)
+{
+    double t = tanh(ROOT_2_OVER_PI * (x + CUBIC * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * ROOT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
+}
+
 static enum remat_status gelu_bwd(const void *state, const struct remat_kernel_spec *spec,
                                   const struct remat_kernel_args *args, struct remat_error *err)
 {
     struct remat_ref_array a = remat_ref_input(spec, args, 0), dy = remat_ref_input(spec, args, 1);
     (void)state;
     (void)err;
-    for (int64_t i = 0; i < remat_tensor_elements(&spec->inputs[0]); i++) {
-        double x = remat_ref_get(a, i), t = tanh(ROOT_2_OVER_PI * (x + CUBIC * x * x * x));
-        double slope = ROOT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
+    for (int64_t i = 0; i < remat_tensor_elements(&spec->inputs[0]); i++)
         remat_ref_set(remat_ref_output(spec, args, 0), i,
-                      remat_ref_get(dy, i) * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope));
-    }
+                      remat_ref_get(dy, i) * remat_ref_gelu_slope(remat_ref_get(a, i)));
     return REMAT_OK;
 }
 

@@ -11,45 +11,48 @@
 
 extern const struct remat_backend remat_backend_ref;
 
-#define REMAT_REF_IMPLS(X)          \
-    X(remat_ref_feed)               \
-    X(remat_ref_cast)               \
-    X(remat_ref_conv2d)             \
-    X(remat_ref_conv2d_bwd_data)    \
-    X(remat_ref_conv2d_bwd_weights) \
-    X(remat_ref_batchnorm)          \
-    X(remat_ref_batchnorm_apply)    \
-    X(remat_ref_batchnorm_eval)     \
-    X(remat_ref_batchnorm_bwd)      \
-    X(remat_ref_relu)               \
-    X(remat_ref_relu_bwd)           \
-    X(remat_ref_add)                \
-    X(remat_ref_maxpool)            \
-    X(remat_ref_maxpool_bwd)        \
-    X(remat_ref_avgpool)            \
-    X(remat_ref_avgpool_bwd)        \
-    X(remat_ref_linear)             \
-    X(remat_ref_linear_bwd_data)    \
-    X(remat_ref_linear_bwd_weights) \
-    X(remat_ref_loss)               \
-    X(remat_ref_loss_eval)          \
-    X(remat_ref_embedding)          \
-    X(remat_ref_embedding_bwd)      \
-    X(remat_ref_layernorm)          \
-    X(remat_ref_layernorm_apply)    \
-    X(remat_ref_layernorm_bwd)      \
-    X(remat_ref_gelu)               \
-    X(remat_ref_gelu_bwd)           \
-    X(remat_ref_dropout)            \
-    X(remat_ref_dropout_bwd)        \
-    X(remat_ref_attention)          \
-    X(remat_ref_attention_bwd)      \
-    X(remat_ref_classifier_loss)    \
-    X(remat_ref_classifier_eval)    \
-    X(remat_ref_accumulate)         \
-    X(remat_ref_square_norm)        \
-    X(remat_ref_reset)              \
-    X(remat_ref_sgd)                \
+#define REMAT_REF_IMPLS(X)           \
+    X(remat_ref_feed)                \
+    X(remat_ref_cast)                \
+    X(remat_ref_conv2d)              \
+    X(remat_ref_conv2d_bwd_data)     \
+    X(remat_ref_conv2d_bwd_data_add) \
+    X(remat_ref_conv2d_bwd_weights)  \
+    X(remat_ref_batchnorm)           \
+    X(remat_ref_batchnorm_apply)     \
+    X(remat_ref_batchnorm_eval)      \
+    X(remat_ref_batchnorm_bwd)       \
+    X(remat_ref_relu)                \
+    X(remat_ref_relu_bwd)            \
+    X(remat_ref_add)                 \
+    X(remat_ref_maxpool)             \
+    X(remat_ref_maxpool_bwd)         \
+    X(remat_ref_avgpool)             \
+    X(remat_ref_avgpool_bwd)         \
+    X(remat_ref_linear)              \
+    X(remat_ref_linear_add)          \
+    X(remat_ref_linear_bwd_data)     \
+    X(remat_ref_linear_bwd_weights)  \
+    X(remat_ref_linear_gelu_bwd)     \
+    X(remat_ref_loss)                \
+    X(remat_ref_loss_eval)           \
+    X(remat_ref_embedding)           \
+    X(remat_ref_embedding_bwd)       \
+    X(remat_ref_layernorm)           \
+    X(remat_ref_layernorm_apply)     \
+    X(remat_ref_layernorm_bwd)       \
+    X(remat_ref_gelu)                \
+    X(remat_ref_gelu_bwd)            \
+    X(remat_ref_dropout)             \
+    X(remat_ref_dropout_bwd)         \
+    X(remat_ref_attention)           \
+    X(remat_ref_attention_bwd)       \
+    X(remat_ref_classifier_loss)     \
+    X(remat_ref_classifier_eval)     \
+    X(remat_ref_accumulate)          \
+    X(remat_ref_square_norm)         \
+    X(remat_ref_reset)               \
+    X(remat_ref_sgd)                 \
     X(remat_ref_adamw)
 
 #define X(name) extern const struct remat_op_impl name;
@@ -64,6 +67,9 @@ bool remat_ref_supports(struct remat_device *device, const struct remat_kernel_s
     const struct remat_op_impl symbol = {op_id, "loops", 0, remat_ref_supports, NULL, run_function, NULL}
 #define REMAT_REF_IMPL_SCRATCH(symbol, op_id, run_function, create_function) \
     const struct remat_op_impl symbol = {op_id, "loops", 0, remat_ref_supports, create_function, run_function, NULL}
+
+/* The derivative of GELU (pointwise.c). */
+double remat_ref_gelu_slope(double x);
 
 /* A floating array, read and written as double. Borrows the operand's memory. */
 struct remat_ref_array {
