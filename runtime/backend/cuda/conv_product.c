@@ -14,10 +14,10 @@ static bool supports(struct remat_device *device, const struct remat_kernel_spec
     return remat_cuda_conv2d_is_product(spec) && remat_cuda_linear_plain_supports(device, spec);
 }
 
-#define PRODUCT(op_id)                                                                                             \
-    {                                                                                                              \
-        op_id, "product tiles", 0, supports, remat_cuda_linear_plain_create, remat_cuda_linear_run,                \
-            remat_cuda_linear_destroy \
+#define PRODUCT(op_id)                                                                              \
+    {                                                                                               \
+        op_id, "product tiles", 0, supports, remat_cuda_linear_plain_create, remat_cuda_linear_run, \
+            remat_cuda_linear_destroy                                                               \
     }
 const struct remat_op_impl remat_cuda_conv2d_product_plain = PRODUCT(REMAT_OP_CONV2D);
 const struct remat_op_impl remat_cuda_conv2d_bwd_data_product_plain = PRODUCT(REMAT_OP_CONV2D_BWD_DATA);

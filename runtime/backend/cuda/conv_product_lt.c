@@ -27,10 +27,10 @@ static bool supports_later(struct remat_device *device, const struct remat_kerne
     return !is_first(device, spec) && supports(device, spec);
 }
 
-#define PRODUCT(op_id, supports)                                                                                   \
-    {                                                                                                              \
-        op_id, "cublaslt", NUMERICS, supports, remat_cuda_linear_lt_create, remat_cuda_linear_run,                 \
-            remat_cuda_linear_destroy                                                                        \
+#define PRODUCT(op_id, supports)                                                                   \
+    {                                                                                              \
+        op_id, "cublaslt", NUMERICS, supports, remat_cuda_linear_lt_create, remat_cuda_linear_run, \
+            remat_cuda_linear_destroy                                                              \
     }
 const struct remat_op_impl remat_cuda_conv2d_product = PRODUCT(REMAT_OP_CONV2D, supports_first);
 const struct remat_op_impl remat_cuda_conv2d_bwd_data_product = PRODUCT(REMAT_OP_CONV2D_BWD_DATA, supports_first);
