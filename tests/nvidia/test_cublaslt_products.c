@@ -30,15 +30,15 @@ static struct {
 static void see_epilogue(cublasLtMatmulDesc_t descriptor)
 {
     size_t written;
-    assert_int_equal(get_attribute(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE, &seen.epilogue, sizeof seen.epilogue,
-                                   &written),
-                     CUBLAS_STATUS_SUCCESS);
-    assert_int_equal(get_attribute(descriptor, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &seen.bias, sizeof seen.bias,
-                                   &written),
-                     CUBLAS_STATUS_SUCCESS);
-    assert_int_equal(get_attribute(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &seen.aux, sizeof seen.aux,
-                                   &written),
-                     CUBLAS_STATUS_SUCCESS);
+    assert_int_equal(
+        get_attribute(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE, &seen.epilogue, sizeof seen.epilogue, &written),
+        CUBLAS_STATUS_SUCCESS);
+    assert_int_equal(
+        get_attribute(descriptor, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &seen.bias, sizeof seen.bias, &written),
+        CUBLAS_STATUS_SUCCESS);
+    assert_int_equal(
+        get_attribute(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &seen.aux, sizeof seen.aux, &written),
+        CUBLAS_STATUS_SUCCESS);
     assert_int_equal(get_attribute(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &seen.aux_pitch,
                                    sizeof seen.aux_pitch, &written),
                      CUBLAS_STATUS_SUCCESS);
@@ -77,9 +77,9 @@ static cublasStatus_t multiply(cublasLtHandle_t handle, cublasLtMatmulDesc_t des
     (void)algorithm;
     (void)stream;
     see_epilogue(descriptor);
-    assert_int_equal(get_layout(d_layout, CUBLASLT_MATRIX_LAYOUT_LD, &seen.result_pitch, sizeof seen.result_pitch,
-                                &written),
-                     CUBLAS_STATUS_SUCCESS);
+    assert_int_equal(
+        get_layout(d_layout, CUBLASLT_MATRIX_LAYOUT_LD, &seen.result_pitch, sizeof seen.result_pitch, &written),
+        CUBLAS_STATUS_SUCCESS);
     seen.alpha = *(const float *)alpha;
     seen.beta = *(const float *)beta;
     seen.a = a;

@@ -1,7 +1,7 @@
 /* Batch normalisation over the rows of x[M,C], with an optional residual z and ReLU.
  *
  *   y = f(gamma (x - mean) invstd + beta + z)
- *   dbeta = sum g, dgamma = sum g xhat, dx = gamma invstd (g - dbeta / M - xhat dgamma / M), dz = g
+ *   dbeta = sum g, dgamma = invstd sum g (x - mean), dx = gamma invstd (g - dbeta / M - xhat dgamma / M), dz = g
  *
  * Moments in one pass, about a pivot (the column's first element) so that little cancels: with d = x - pivot,
  * mean = pivot + sum d / M, variance = (sum d^2 - (sum d)^2 / M) / M. Recomputation runs the forward's own last kernel
@@ -15,41 +15,73 @@ template <class T> struct normalise {
     const T *x, *z;                            /* z NULL: none */
     const float *mean, *spread, *gamma, *beta; /* spread: invstd, or the variance in evaluation */
     T *y;
+    int64_t columns;
     float epsilon;
     bool relu, evaluate;
 
-    template <int W> __device__ void run(int64_t i, int64_t c) const
+    enum { TOGETHER = 4 };
+    template <int W> struct of {
+        float mean[W], scale[W], beta[W];
+    };
+    template <int W> struct row {
+        struct remat_raw<W, T> x, z;
+    };
+    template <int W> __device__ void prepare(int64_t c, of<W> *k) const
     {
-        float v[W], m[W], s[W], g[W], b[W], r[W];
-        remat_load<W>(x, i, v);
-        remat_load<W>(mean, c, m);
+        float s[W];
+        remat_load<W>(mean, c, k->mean);
         remat_load<W>(spread, c, s);
-        remat_load<W>(gamma, c, g);
-        remat_load<W>(beta, c, b);
+        remat_load<W>(gamma, c, k->scale);
+        remat_load<W>(beta, c, k->beta);
+        for (int e = 0; e < W; e++)
+            k->scale[e] *= evaluate ? 1.0f / sqrtf(s[e] + epsilon) : s[e];
+    }
+    template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+    {
+        r->x = remat_fetch<W>(x, at * columns + c);
         if (z)
-            remat_load<W>(z, i, r);
-        for (int k = 0; k < W; k++) {
-            float invstd = evaluate ? 1.0f / sqrtf(s[k] + epsilon) : s[k];
-            v[k] = remat_normalise(v[k], m[k], g[k] * invstd, b[k]);
-            v[k] = z ? v[k] + r[k] : v[k];
-            v[k] = relu ? remat_relu(v[k]) : v[k];
+            r->z = remat_fetch<W>(z, at * columns + c);
+    }
+    template <int W> __device__ void put(const of<W> &k, const row<W> &r, int64_t at, int64_t c) const
+    {
+        float v[W], w[W];
+        remat_decode<W, T>(r.x, v);
+        if (z)
+            remat_decode<W, T>(r.z, w);
+        for (int e = 0; e < W; e++) {
+            v[e] = remat_normalise(v[e], k.mean[e], k.scale[e], k.beta[e]);
+            v[e] = z ? v[e] + w[e] : v[e];
+            v[e] = relu ? remat_relu(v[e]) : v[e];
         }
-        remat_store<W>(y, i, v);
+        remat_store<W>(y, at * columns + c, v);
     }
 };
 
 template <class T> struct moment_terms {
     const T *x;
     int64_t columns;
-    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *b) const
+    template <int W> struct of {
+        float pivot[W];
+    };
+    template <int W> struct row {
+        struct remat_raw<W, T> x;
+    };
+    template <int W> __device__ void prepare(int64_t c, of<W> *k) const
     {
-        float v[W], pivot[W];
-        remat_load<W>(x, row * columns + c, v);
-        remat_load<W>(x, c, pivot);
-        for (int k = 0; k < W; k++) {
-            float d = v[k] - pivot[k];
-            a[k] += d;
-            b[k] = remat_fma(d, d, b[k]);
+        remat_load<W>(x, c, k->pivot);
+    }
+    template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+    {
+        r->x = remat_fetch<W>(x, at * columns + c);
+    }
+    template <int W> __device__ void add(const of<W> &k, const row<W> &r, float *a, float *b) const
+    {
+        float v[W];
+        remat_decode<W, T>(r.x, v);
+        for (int e = 0; e < W; e++) {
+            float d = v[e] - k.pivot[e];
+            a[e] += d;
+            b[e] = remat_fma(d, d, b[e]);
         }
     }
 };
@@ -71,83 +103,121 @@ template <class T> struct moments {
     }
 };
 
-/* What the backward kernels share: the gradient behind the rectifier, and the normalised x. */
-template <class T> struct gradient {
-    const T *x, *dy, *y; /* y NULL: its sign is made again from x */
-    const float *mean, *invstd, *gamma, *beta;
-    bool relu;
+/* How the rectifier's mask is known: there is none; from y's sign made again from x; from y itself. */
+enum mask { UNMASKED, REMADE, SAVED };
 
-    template <int W> __device__ void load(int64_t i, int64_t c, float *g, float *xhat) const
-    {
-        float v[W], m[W], s[W];
-        remat_load<W>(x, i, v);
-        remat_load<W>(dy, i, g);
-        remat_load<W>(mean, c, m);
-        remat_load<W>(invstd, c, s);
-        if (relu)
-            mask<W>(i, c, v, m, s, g);
-        for (int k = 0; k < W; k++)
-            xhat[k] = (v[k] - m[k]) * s[k];
-    }
+/* What the backward kernels share: the gradient behind the rectifier, and x about its mean. */
+template <class T, enum mask M>
+struct gradient {
+    const T *x, *dy, *y; const float * mean, *invstd, *gamma, *beta;
 
-    template <int W>
-    __device__ void mask(int64_t i, int64_t c, const float *v, const float *m, const float *s, float *g) const
-    {
-        float w[W], b[W];
-        if (y) {
-            remat_load<W>(y, i, w);
-        } else {
-            remat_load<W>(gamma, c, w);
-            remat_load<W>(beta, c, b);
-            for (int k = 0; k < W; k++)
-                w[k] = remat_normalise(v[k], m[k], w[k] * s[k], b[k]);
-        }
-        for (int k = 0; k < W; k++)
-            g[k] = remat_relu_mask(w[k], g[k]);
-    }
+    template <int W> struct of{/* columns */
+                               float mean[W], scale[W], beta[W];};
+template <int W> struct row {
+    struct remat_raw<W, T> x, dy, y;
 };
-
-template <class T> struct gradient_terms {
-    struct gradient<T> of;
-    int64_t columns;
-    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *b) const
-    {
-        float g[W], xhat[W];
-        of.template load<W>(row * columns + c, c, g, xhat);
-        for (int k = 0; k < W; k++) {
-            a[k] += g[k];
-            b[k] = remat_fma(g[k], xhat[k], b[k]);
-        }
+template <int W> __device__ void prepare(int64_t c, of<W> *k) const
+{
+    float s[W];
+    remat_load<W>(mean, c, k->mean);
+    if (M != REMADE)
+        return;
+    remat_load<W>(invstd, c, s);
+    remat_load<W>(gamma, c, k->scale);
+    remat_load<W>(beta, c, k->beta);
+    for (int e = 0; e < W; e++)
+        k->scale[e] *= s[e];
+}
+template <int W> __device__ void load(int64_t i, row<W> *r) const
+{
+    r->x = remat_fetch<W>(x, i);
+    r->dy = remat_fetch<W>(dy, i);
+    if (M == SAVED)
+        r->y = remat_fetch<W>(y, i);
+}
+template <int W> __device__ void decode(const of<W> &k, const row<W> &r, float *g, float *centred) const
+{
+    float w[W];
+    remat_decode<W, T>(r.x, centred);
+    remat_decode<W, T>(r.dy, g);
+    if (M == SAVED)
+        remat_decode<W, T>(r.y, w);
+    for (int e = 0; e < W; e++) {
+        if (M == REMADE)
+            w[e] = remat_normalise(centred[e], k.mean[e], k.scale[e], k.beta[e]);
+        if (M != UNMASKED)
+            g[e] = remat_relu_mask(w[e], g[e]);
+        centred[e] -= k.mean[e];
     }
-};
+}
+}; // namespace
+
+template <class T, enum mask M>
+struct gradient_terms {
+    struct gradient<T, M> gradients; int64_t columns;
+    template <int W> using of = typename gradient<T, M>::template of<W>;
+    template <int W> using row = typename gradient<T, M>::template row<W>;
+    template <int W> __device__ void prepare(int64_t c, of<W> *k) const {gradients.template prepare<W>(c, k);}
+template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+{
+    gradients.template load<W>(at * columns + c, r);
+}
+template <int W> __device__ void add(const of<W> &k, const row<W> &r, float *a, float *b) const
+{
+    float g[W], centred[W];
+    gradients.template decode<W>(k, r, g, centred);
+    for (int e = 0; e < W; e++) {
+        a[e] += g[e];
+        b[e] = remat_fma(g[e], centred[e], b[e]);
+    }
+}
+}
+;
 
 struct gradient_sums {
     float *dgamma, *dbeta;
+    const float *invstd;
     __device__ void operator()(int64_t c, double a, double b) const
     {
         dbeta[c] = (float)a;
-        dgamma[c] = (float)b;
+        dgamma[c] = (float)(b * (double)invstd[c]);
     }
 };
 
-template <class T> struct input_gradient {
-    struct gradient<T> of;
-    const float *dgamma, *dbeta;
-    T *dx, *dz; /* dz NULL: none */
-    float inverse_rows;
+template <class T, enum mask M>
+struct input_gradient {
+    struct gradient<T, M> gradients; const float * dgamma, *dbeta; T * dx, *dz; /* dz NULL: none */
+    int64_t columns; float inverse_rows;
 
-    template <int W> __device__ void run(int64_t i, int64_t c) const
-    {
-        float g[W], xhat[W], out[W];
-        of.template load<W>(i, c, g, xhat);
-        for (int k = 0; k < W; k++)
-            out[k] =
-                of.gamma[c + k] * of.invstd[c + k] * (g[k] - inverse_rows * (dbeta[c + k] + xhat[k] * dgamma[c + k]));
-        if (dz)
-            remat_store<W>(dz, i, g);
-        remat_store<W>(dx, i, out);
-    }
-};
+    enum {TOGETHER = 2}; template <int W>
+    struct of{typename gradient<T, M>::template of<W> gradients; float invstd[W], factor[W], dbeta[W], dgamma[W];};
+template <int W> using row = typename gradient<T, M>::template row<W>;
+template <int W> __device__ void prepare(int64_t c, of<W> *k) const
+{
+    gradients.template prepare<W>(c, &k->gradients);
+    remat_load<W>(gradients.invstd, c, k->invstd);
+    remat_load<W>(gradients.gamma, c, k->factor);
+    remat_load<W>(dbeta, c, k->dbeta);
+    remat_load<W>(dgamma, c, k->dgamma);
+    for (int e = 0; e < W; e++)
+        k->factor[e] *= k->invstd[e];
+}
+template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+{
+    gradients.template load<W>(at * columns + c, r);
+}
+template <int W> __device__ void put(const of<W> &k, const row<W> &r, int64_t at, int64_t c) const
+{
+    float g[W], v[W];
+    gradients.template decode<W>(k.gradients, r, g, v);
+    for (int e = 0; e < W; e++)
+        v[e] = k.factor[e] * (g[e] - inverse_rows * (k.dbeta[e] + v[e] * k.invstd[e] * k.dgamma[e]));
+    if (dz)
+        remat_store<W>(dz, at * columns + c, g);
+    remat_store<W>(dx, at * columns + c, v);
+}
+}
+;
 
 template <class T>
 struct normalise<T> apply_of(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int32_t z) {
@@ -158,6 +228,7 @@ struct normalise<T> apply_of(const struct remat_kernel_spec *spec, const struct 
     n.gamma = (const float *)args->cells[0];
     n.beta = (const float *)args->cells[1];
     n.y = (T *)args->outputs[0];
+    n.columns = remat_tensor_columns(&spec->inputs[0]);
     n.epsilon = spec->attr.epsilon;
     n.relu = spec->attr.relu;
     return n;
@@ -167,8 +238,8 @@ template <class T>
 enum remat_status run_apply(const struct remat_device *device, const struct remat_kernel_spec *spec,
                             const struct normalise<T> &n, struct remat_error *err)
 {
-    return remat_by_column<T>(device, n, remat_tensor_elements(&spec->inputs[0]),
-                              remat_tensor_columns(&spec->inputs[0]), err);
+    return remat_by_column<T>(device, n, remat_tensor_rows(&spec->inputs[0]), remat_tensor_columns(&spec->inputs[0]),
+                              err);
 }
 
 template <class T>
@@ -212,28 +283,37 @@ enum remat_status evaluate(const void *state, const struct remat_kernel_spec *sp
     return run_apply<T>((const struct remat_device *)state, spec, n, err);
 }
 
+template <class T, enum mask M>
+enum remat_status backward_masked(const struct remat_device *device, const struct remat_kernel_spec *spec,
+                                  const struct remat_kernel_args *args, struct remat_error *err)
+{
+    int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]);
+    struct gradient<T, M> of = {
+        (const T *)args->inputs[0], (const T *)args->inputs[3], M == SAVED ? (const T *)args->inputs[4] : NULL,
+            (const float *)args->inputs[1], (const float *)args->inputs[2], (const float *)args->cells[0],
+            (const float *)args->cells[1]
+    };
+    struct gradient_sums sums = {(float *)args->outputs[1], (float *)args->outputs[2], (const float *)args->inputs[2]};
+    struct input_gradient<T, M> last = {
+        of, sums.dgamma, sums.dbeta, (T *)args->outputs[0], spec->attr.residual ? (T *)args->outputs[3] : NULL, columns,
+            1.0f / (float)rows
+    };
+    struct gradient_terms<T, M> terms = {
+        of, columns
+    };
+    REMAT_TRY(remat_column_sums<T>(device, terms, sums, rows, columns, (float *)args->scratch, err));
+    return remat_by_column<T>(device, last, rows, columns, err);
+}
+
 template <class T>
 enum remat_status backward(const void *state, const struct remat_kernel_spec *spec,
                            const struct remat_kernel_args *args, struct remat_error *err)
 {
     const struct remat_device *device = (const struct remat_device *)state;
-    int64_t rows = remat_tensor_rows(&spec->inputs[0]), columns = remat_tensor_columns(&spec->inputs[0]);
-    bool saved = spec->attr.relu && spec->attr.residual;
-    struct gradient<T> of = {
-        (const T *)args->inputs[0], (const T *)args->inputs[3], saved ? (const T *)args->inputs[4] : NULL,
-            (const float *)args->inputs[1], (const float *)args->inputs[2], (const float *)args->cells[0],
-            (const float *)args->cells[1], spec->attr.relu
-    };
-    struct gradient_sums sums = {(float *)args->outputs[1], (float *)args->outputs[2]};
-    struct input_gradient<T> last = {
-        of, sums.dgamma, sums.dbeta, (T *)args->outputs[0], spec->attr.residual ? (T *)args->outputs[3] : NULL,
-            1.0f / (float)rows
-    };
-    struct gradient_terms<T> terms = {
-        of, columns
-    };
-    REMAT_TRY(remat_column_sums<T>(device, terms, sums, rows, columns, (float *)args->scratch, err));
-    return remat_by_column<T>(device, last, rows * columns, columns, err);
+    if (!spec->attr.relu)
+        return backward_masked<T, UNMASKED>(device, spec, args, err);
+    return spec->attr.residual ? backward_masked<T, SAVED>(device, spec, args, err)
+                               : backward_masked<T, REMADE>(device, spec, args, err);
 }
 
 enum remat_status create_sums(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,

@@ -10,12 +10,24 @@ namespace
 template <class T> struct terms {
     const T *dy;
     int64_t columns;
-    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *) const
+    template <int W> struct of {
+    };
+    template <int W> struct row {
+        struct remat_raw<W, T> dy;
+    };
+    template <int W> __device__ void prepare(int64_t, of<W> *) const
+    {
+    }
+    template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+    {
+        r->dy = remat_fetch<W>(dy, at * columns + c);
+    }
+    template <int W> __device__ void add(const of<W> &, const row<W> &r, float *a, float *) const
     {
         float g[W];
-        remat_load<W>(dy, row * columns + c, g);
-        for (int k = 0; k < W; k++)
-            a[k] += g[k];
+        remat_decode<W, T>(r.dy, g);
+        for (int e = 0; e < W; e++)
+            a[e] += g[e];
     }
 };
 

@@ -7,28 +7,49 @@
 
 namespace
 {
-template <class T>
+/* A block takes a place, a thread W channels. */
+template <int W, class T>
 __global__ void look_up(const int32_t *tokens, const float *wte, const float *wpe, T *x, int64_t length,
-                        int64_t channels, int64_t vocabulary, int64_t count)
+                        int64_t channels, int64_t vocabulary)
 {
-    for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
-        int64_t place = i / channels, c = i % channels, token = tokens[place];
-        float row = token >= 0 && token < vocabulary ? wte[token * channels + c] : nanf("");
-        remat_put(&x[i], row + wpe[place % length * channels + c]);
+    int64_t place = blockIdx.x, token = tokens[place];
+    for (int64_t c = (int64_t)threadIdx.x * W; c < channels; c += REMAT_BLOCK * W) {
+        float v[W], w[W];
+        remat_load<W>(wpe, place % length * channels + c, w);
+        if (token >= 0 && token < vocabulary)
+            remat_load<W>(wte, token * channels + c, v);
+        for (int k = 0; k < W; k++)
+            v[k] = token >= 0 && token < vocabulary ? v[k] + w[k] : nanf("");
+        remat_store<W>(x, place * channels + c, v);
     }
 }
 
-/* next[i]: the next place of the same token, or -1; first[i]: whether no earlier place has it. */
-__global__ void link_places(const int32_t *tokens, int64_t places, int32_t *next, int32_t *first)
+struct take_smaller {
+    __device__ int32_t operator()(int32_t a, int32_t b) const
+    {
+        return a < b ? a : b;
+    }
+};
+
+/* next[i]: the next place of the same token, or -1; first[i], not 0 when this begins, becomes 0 where an earlier place
+ * has it. A warp searches for a place, 128 at a time. */
+__global__ void link_places(const int32_t *tokens, int32_t places, int32_t *next, int32_t *first)
 {
-    for (int64_t i = remat_thread(); i < places; i += remat_threads()) {
-        int64_t before = i - 1, after = i + 1;
-        while (before >= 0 && tokens[before] != tokens[i])
-            before--;
-        while (after < places && tokens[after] != tokens[i])
-            after++;
-        first[i] = before < 0;
-        next[i] = after < places ? (int32_t)after : -1;
+    enum { EACH = 4 };
+    int32_t lane = (int32_t)threadIdx.x % REMAT_WARP, warps = (int32_t)(remat_threads() / REMAT_WARP);
+    for (int32_t i = (int32_t)(remat_thread() / REMAT_WARP); i < places; i += warps) {
+        int32_t token = tokens[i], found = places;
+        for (int32_t from = i + 1; from < places && found == places; from += EACH * REMAT_WARP) {
+            for (int32_t k = EACH - 1; k >= 0; k--) {
+                int32_t place = from + k * REMAT_WARP + lane;
+                found = place < places && tokens[place] == token ? place : found;
+            }
+            found = remat_over_warp(found, take_smaller());
+        }
+        if (lane == 0)
+            next[i] = found < places ? found : -1;
+        if (lane == 0 && found < places)
+            first[found] = 0;
     }
 }
 
@@ -60,16 +81,25 @@ __global__ void sum_positions(const T *dx, float *dwpe, int64_t batch, int64_t l
     }
 }
 
+template <int W, class T>
+void start_look_up(const struct remat_device *device, const struct remat_kernel_spec *spec,
+                   const struct remat_kernel_args *args)
+{
+    REMAT_LAUNCH((look_up<W, T>), (unsigned)remat_tensor_rows(&spec->outputs[0]), REMAT_BLOCK, 0, device->stream)
+    ((const int32_t *)args->inputs[0], (const float *)args->cells[0], (const float *)args->cells[1],
+     (T *)args->outputs[0], spec->inputs[0].dims[1], remat_tensor_columns(&spec->outputs[0]), spec->cells[0].dims[0]);
+}
+
 template <class T>
 enum remat_status forward(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                           struct remat_error *err)
 {
+    enum { W = remat_vector_of<T>::WIDTH };
     const struct remat_device *device = (const struct remat_device *)state;
-    int64_t count = remat_tensor_elements(&spec->outputs[0]);
-    REMAT_LAUNCH(look_up<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    ((const int32_t *)args->inputs[0], (const float *)args->cells[0], (const float *)args->cells[1],
-     (T *)args->outputs[0], spec->inputs[0].dims[1], remat_tensor_columns(&spec->outputs[0]), spec->cells[0].dims[0],
-     count);
+    if (remat_tensor_columns(&spec->outputs[0]) % W == 0)
+        start_look_up<W, T>(device, spec, args);
+    else
+        start_look_up<1, T>(device, spec, args);
     return remat_launched(err);
 }
 
@@ -97,8 +127,10 @@ enum remat_status backward(const void *state, const struct remat_kernel_spec *sp
     int64_t channels = remat_tensor_columns(&spec->inputs[1]), positions = remat_tensor_elements(&spec->outputs[1]);
     int32_t *next = (int32_t *)args->scratch, *first = next + places;
     REMAT_TRY(start_sums(device, spec, args, err));
-    REMAT_LAUNCH(link_places, remat_grid(places, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (tokens, places, next, first);
+    REMAT_TRY(remat_cuda_check(cudaMemsetAsync(first, 1, (size_t)places * sizeof *first, device->stream),
+                               "marking places", err));
+    REMAT_LAUNCH(link_places, remat_grid(places, REMAT_BLOCK / REMAT_WARP), REMAT_BLOCK, 0, device->stream)
+    (tokens, (int32_t)places, next, first);
     dim3 sums((unsigned)places, (unsigned)remat_ceil(channels, REMAT_BLOCK));
     REMAT_LAUNCH(sum_tokens<T>, sums, REMAT_BLOCK, 0, device->stream)
     (tokens, (const int32_t *)next, (const int32_t *)first, dx, (float *)args->outputs[0], channels,

@@ -8,12 +8,21 @@ struct levels {
     float mean[4], scale[4];
 };
 
-template <class T>
+/* W elements a thread; the channel goes round. */
+template <int W, class T>
 __global__ void normalise(struct levels levels, const uint8_t *bytes, T *x, int64_t count, int channels)
 {
-    for (int64_t i = remat_thread(); i < count; i += remat_threads()) {
+    for (int64_t i = remat_thread() * W; i < count; i += remat_threads() * W) {
+        typename remat_bits<W>::type bits = *reinterpret_cast<const typename remat_bits<W>::type *>(bytes + i);
         int c = (int)(i % channels);
-        remat_put(&x[i], ((float)bytes[i] / 255.0f - levels.mean[c]) * levels.scale[c]);
+        uint8_t b[W];
+        float v[W];
+        memcpy(b, &bits, W);
+        for (int k = 0; k < W; k++) {
+            v[k] = ((float)b[k] / 255.0f - levels.mean[c]) * levels.scale[c];
+            c = c + 1 < channels ? c + 1 : 0;
+        }
+        remat_store<W>(x, i, v);
     }
 }
 
@@ -36,6 +45,15 @@ struct levels levels_of(const struct remat_op_attr *attr)
     return levels;
 }
 
+template <int W, class T>
+void start(const struct remat_device *device, const struct remat_kernel_spec *spec,
+           const struct remat_kernel_args *args, int64_t count)
+{
+    REMAT_LAUNCH((normalise<W, T>), remat_grid(count, W * REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
+    (levels_of(&spec->attr), (const uint8_t *)args->cells[0], (T *)args->outputs[0], count,
+     (int)remat_tensor_columns(&spec->cells[0]));
+}
+
 template <class T>
 enum remat_status run(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
                       struct remat_error *err)
@@ -43,13 +61,15 @@ enum remat_status run(const void *state, const struct remat_kernel_spec *spec, c
     const struct remat_device *device = (const struct remat_device *)state;
     const struct remat_tensor *staging = &spec->cells[0];
     int64_t count = remat_tensor_elements(staging);
+    enum { W = 8 };
     if (staging->dtype == spec->outputs[0].dtype)
         return remat_cuda_check(cudaMemcpyAsync(args->outputs[0], args->cells[0], (size_t)remat_tensor_bytes(staging),
                                                 cudaMemcpyDeviceToDevice, device->stream),
                                 "copying a batch", err);
-    REMAT_LAUNCH(normalise<T>, remat_grid(count, REMAT_BLOCK), REMAT_BLOCK, 0, device->stream)
-    (levels_of(&spec->attr), (const uint8_t *)args->cells[0], (T *)args->outputs[0], count,
-     (int)remat_tensor_columns(staging));
+    if (count % W == 0)
+        start<W, T>(device, spec, args, count);
+    else
+        start<1, T>(device, spec, args, count);
     return remat_launched(err);
 }
 struct same {

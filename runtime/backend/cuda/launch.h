@@ -32,6 +32,13 @@ extern "C" {
 #define REMAT_SHARED(name) extern __shared__ float name[]
 #endif
 
+/* The loop that follows has a few rounds, all of whose values are to be in registers. */
+#ifdef __CUDACC__
+#define REMAT_UNROLL _Pragma("unroll")
+#else
+#define REMAT_UNROLL
+#endif
+
 enum { REMAT_WARP = 32, REMAT_BLOCK = 256 };
 
 static inline __host__ __device__ int64_t remat_ceil(int64_t a, int64_t b)
@@ -101,24 +108,44 @@ template <> struct remat_bits<4> {
 template <> struct remat_bits<2> {
     typedef unsigned short type;
 };
+template <> struct remat_bits<1> {
+    typedef unsigned char type;
+};
 
 /* So many elements are 16 bytes. Operands begin at multiples of 64 bytes. */
 template <class T> struct remat_vector_of {
     enum { WIDTH = 16 / sizeof(T) };
 };
 
-/* W elements, of which one instruction handles at most 16 bytes, at a multiple of W; W is a power of two. */
+/* W elements of T as they lie in memory, W a power of two, at a multiple of W; one instruction loads at most 16 bytes
+ * of them. Where they are loaded long before they are needed, they take the fewest registers so. */
+template <int W, class T> struct remat_raw {
+    enum { EACH = W < (int)remat_vector_of<T>::WIDTH ? W : (int)remat_vector_of<T>::WIDTH };
+    typedef typename remat_bits<EACH * sizeof(T)>::type type;
+    type bits[W / EACH];
+};
+
+template <int W, class T>
+static __device__ __forceinline__ struct remat_raw<W, T> remat_fetch(const T *from, int64_t at) {
+    struct remat_raw<W, T> raw;
+    for (int k = 0; k < W; k += remat_raw<W, T>::EACH)
+        raw.bits[k / remat_raw<W, T>::EACH] = *reinterpret_cast<const typename remat_raw<W, T>::type *>(from + at + k);
+    return raw;
+}
+
+template <int W, class T>
+static __device__ __forceinline__ void remat_decode(const struct remat_raw<W, T> &raw, float *out)
+{
+    T values[W];
+    memcpy(values, raw.bits, sizeof values);
+    for (int k = 0; k < W; k++)
+        out[k] = remat_float(values[k]);
+}
+
+/* The same at once; and stored. */
 template <int W, class T> static __device__ __forceinline__ void remat_load(const T *from, int64_t at, float *out)
 {
-    enum { EACH = W < (int)remat_vector_of<T>::WIDTH ? W : (int)remat_vector_of<T>::WIDTH };
-    typedef typename remat_bits<EACH * sizeof(T)>::type bits_type;
-    for (int k = 0; k < W; k += EACH) {
-        bits_type bits = *reinterpret_cast<const bits_type *>(from + at + k);
-        T values[EACH];
-        memcpy(values, &bits, sizeof bits);
-        for (int e = 0; e < EACH; e++)
-            out[k + e] = remat_float(values[e]);
-    }
+    remat_decode<W, T>(remat_fetch<W, T>(from, at), out);
 }
 
 template <int W, class T> static __device__ __forceinline__ void remat_store(T *to, int64_t at, const float *values)
@@ -158,6 +185,19 @@ static enum remat_status remat_by_type(const void *state, const struct remat_ker
     return remat_type_of(spec) == REMAT_BF16 ? BF16(state, spec, args, err) : F32(state, spec, args, err);
 }
 #define REMAT_BY_TYPE(run) remat_by_type<run<float>, run<remat_bf16>>
+
+/* name<T>, a `run` for a type, from name_by<W, T>(device, spec, args, err): for rows of whole vectors, or of single
+ * elements. */
+#define REMAT_BY_WIDTH(name)                                                                               \
+    template <class T>                                                                                     \
+    enum remat_status name(const void *state, const struct remat_kernel_spec *spec,                        \
+                           const struct remat_kernel_args *args, struct remat_error *err)                  \
+    {                                                                                                      \
+        const struct remat_device *device = (const struct remat_device *)state;                            \
+        enum { W = remat_vector_of<T>::WIDTH };                                                            \
+        return remat_tensor_columns(&spec->inputs[0]) % W == 0 ? name##_by<W, T>(device, spec, args, err)  \
+                                                               : name##_by<1, T>(device, spec, args, err); \
+    }
 
 /* --- element-wise operations ---------------------------------------------------------------------------------------
  */

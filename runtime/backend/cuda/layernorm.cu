@@ -113,14 +113,30 @@ template <class T> struct terms {
     const T *x, *dy;
     const float *means, *rstds;
     int64_t columns;
-    template <int W> __device__ void run(int64_t row, int64_t c, float *a, float *b) const
+    template <int W> struct of {
+    };
+    template <int W> struct row {
+        struct remat_raw<W, T> dy, x;
+        float mean, rstd;
+    };
+    template <int W> __device__ void prepare(int64_t, of<W> *) const
+    {
+    }
+    template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+    {
+        r->dy = remat_fetch<W>(dy, at * columns + c);
+        r->x = remat_fetch<W>(x, at * columns + c);
+        r->mean = means[at];
+        r->rstd = rstds[at];
+    }
+    template <int W> __device__ void add(const of<W> &, const row<W> &r, float *a, float *b) const
     {
         float g[W], v[W];
-        remat_load<W>(dy, row * columns + c, g);
-        remat_load<W>(x, row * columns + c, v);
-        for (int k = 0; k < W; k++) {
-            a[k] += g[k];
-            b[k] = remat_fma(g[k], (v[k] - means[row]) * rstds[row], b[k]);
+        remat_decode<W, T>(r.dy, g);
+        remat_decode<W, T>(r.x, v);
+        for (int e = 0; e < W; e++) {
+            a[e] += g[e];
+            b[e] = remat_fma(g[e], (v[e] - r.mean) * r.rstd, b[e]);
         }
     }
 };
@@ -181,20 +197,9 @@ enum remat_status backward_by(const struct remat_device *device, const struct re
     return remat_launched(err);
 }
 
-/* Rows of whole vectors, or of single elements. */
-#define BY_WIDTH(name)                                                                                     \
-    template <class T>                                                                                     \
-    enum remat_status name(const void *state, const struct remat_kernel_spec *spec,                        \
-                           const struct remat_kernel_args *args, struct remat_error *err)                  \
-    {                                                                                                      \
-        const struct remat_device *device = (const struct remat_device *)state;                            \
-        enum { W = remat_vector_of<T>::WIDTH };                                                            \
-        return remat_tensor_columns(&spec->inputs[0]) % W == 0 ? name##_by<W, T>(device, spec, args, err)  \
-                                                               : name##_by<1, T>(device, spec, args, err); \
-    }
-BY_WIDTH(train)
-BY_WIDTH(apply)
-BY_WIDTH(backward)
+REMAT_BY_WIDTH(train)
+REMAT_BY_WIDTH(apply)
+REMAT_BY_WIDTH(backward)
 
 enum remat_status create_sums(struct remat_device *device, const struct remat_kernel_spec *spec, void **state,
                               int64_t *scratch_bytes, struct remat_error *err)

@@ -47,41 +47,119 @@ __device__ void store_row(double *results, float loss, bool counted, bool right)
     results[2] = counted && right ? 1.0 : 0.0;
 }
 
-/* X: of logits, D: of their gradient. */
-template <class X, class D> __global__ void rows_loss(struct remat_cuda_loss_rows l)
+/* What a thread, then the block, knows of a row: the largest logit and the first place that has it, the sum of
+ * exp(logit - largest), and that of the logits. */
+struct summary {
+    float largest, sum, total;
+    int32_t place;
+
+    template <int W> __device__ void take(const float *v, int32_t at)
+    {
+        float before = largest;
+        for (int k = 0; k < W; k++) {
+            place = v[k] > largest ? at + k : place;
+            largest = v[k] > largest ? v[k] : largest;
+            total += v[k];
+        }
+        if (largest > before)
+            sum *= remat_exp(before - largest);
+        for (int k = 0; k < W; k++)
+            sum += remat_exp(v[k] - largest);
+    }
+};
+
+/* f.template operator()<W>(at) for the vectors of a row that fall to this thread, then <1> for what is left over. */
+template <int W, class F> __device__ void over_row(int32_t classes, F f)
+{
+    int32_t whole = classes / W * W;
+    for (int32_t at = (int32_t)threadIdx.x * W; at < whole; at += REMAT_BLOCK * W)
+        f.template run<W>(at);
+    for (int32_t at = whole + (int32_t)threadIdx.x; at < classes && W > 1; at += REMAT_BLOCK)
+        f.template run<1>(at);
+}
+
+template <class X> struct summing {
+    const X *row;
+    struct summary *of;
+    template <int W> __device__ void run(int32_t at)
+    {
+        float v[W];
+        remat_load<W>(row, at, v);
+        of->template take<W>(v, at);
+    }
+};
+
+template <class X, class D> struct gradients {
+    const X *row;
+    D *gradient;
+    int32_t label;
+    float largest, scale, share,
+        at_label; /* (exp(v - largest) / sum - share - at_label) times the factor of the loss */
+    template <int W> __device__ void run(int32_t at)
+    {
+        float v[W];
+        remat_load<W>(row, at, v);
+        for (int k = 0; k < W; k++)
+            v[k] = remat_exp(v[k] - largest) * scale - share - (at + k == label ? at_label : 0.0f);
+        remat_store<W>(gradient, at, v);
+    }
+};
+
+template <class D> struct clearing {
+    D *gradient;
+    template <int W> __device__ void run(int32_t at)
+    {
+        float v[W] = {};
+        remat_store<W>(gradient, at, v);
+    }
+};
+
+/* The same in all threads. */
+__device__ struct summary over_block(struct summary mine)
 {
     __shared__ unsigned long long ranks[REMAT_BLOCK / REMAT_WARP];
     __shared__ float room[REMAT_BLOCK / REMAT_WARP];
+    unsigned long long best = remat_over_block(rank_of(mine.largest, mine.place), take_higher(), ranks);
+    float own = mine.largest;
+    mine.largest = value_of(best);
+    mine.place = (int32_t)(0xFFFFFFFFu - (uint32_t)best);
+    mine.sum = remat_over_block(mine.sum * remat_exp(own - mine.largest), remat_take_sum(), room);
+    mine.total = remat_over_block(mine.total, remat_take_sum(), room);
+    return mine;
+}
+
+/* X: of logits, D: of their gradient. Rows begin at multiples of W elements. */
+template <int W, class X, class D> __global__ void rows_loss(struct remat_cuda_loss_rows l)
+{
     const X *row = (const X *)l.logits + (int64_t)blockIdx.x * l.pitch;
     D *gradient = (D *)l.dlogits + (int64_t)blockIdx.x * l.pitch;
     double *results = (double *)l.scratch + (int64_t)blockIdx.x * ROW_RESULTS;
-    int32_t label = l.labels[blockIdx.x];
-    bool counted = label >= 0, known = label < l.classes;
-    float at_label = counted && known ? remat_float(row[label]) : nanf(""), sum = 0, total = 0, largest, loss, factor,
-          share;
-    unsigned long long best = 0;
-    for (int64_t v = threadIdx.x; v < l.classes; v += REMAT_BLOCK) {
-        unsigned long long rank = rank_of(remat_float(row[v]), v);
-        best = rank > best ? rank : best;
-        total += remat_float(row[v]);
-    }
-    best = remat_over_block(best, take_higher(), ranks);
-    total = remat_over_block(total, remat_take_sum(), room);
-    largest = value_of(best);
-    for (int64_t v = threadIdx.x; v < l.classes; v += REMAT_BLOCK)
-        sum += remat_exp(remat_float(row[v]) - largest);
-    sum = remat_over_block(sum, remat_take_sum(), room);
-    loss = largest + logf(sum);
-    loss = (1.0f - l.smoothing) * (loss - at_label) + l.smoothing * (loss - total / (float)l.classes);
-    store_row(results, loss, counted, 0xFFFFFFFFu - (uint32_t)best == (uint32_t)label);
+    int32_t label = l.labels[blockIdx.x], classes = (int32_t)l.classes;
+    bool counted = label >= 0, known = label < classes;
+    float at_label = counted && known ? remat_float(row[label]) : nanf(""), lse, loss, factor;
+    struct summary s = {-INFINITY, 0, 0, classes};
+    struct summing<X> summing = {
+        row, &s
+    };
+    over_row<W>(classes, summing);
+    s = over_block(s);
+    lse = s.largest + logf(s.sum);
+    loss = (1.0f - l.smoothing) * (lse - at_label) + l.smoothing * (lse - s.total / (float)classes);
+    store_row(results, loss, counted, s.place == label);
     if (!l.dlogits)
         return;
-    factor = counted ? l.record->loss_scale / (float)l.mean_over : 0.0f;
-    share = l.smoothing / (float)l.classes;
-    for (int64_t v = threadIdx.x; v < l.classes; v += REMAT_BLOCK) {
-        float p = remat_exp(remat_float(row[v]) - largest) / sum - share - (v == label ? 1.0f - l.smoothing : 0.0f);
-        remat_put(&gradient[v], counted ? p * factor : 0.0f);
-    }
+    factor = l.record->loss_scale / (float)l.mean_over;
+    struct gradients<X, D> gradients = {
+        row, gradient, label, s.largest, factor / s.sum,
+            factor *l.smoothing / (float)classes, factor *(1.0f - l.smoothing)
+    };
+    struct clearing<D> clearing = {
+        gradient
+    };
+    if (counted)
+        over_row<W>(classes, gradients);
+    else
+        over_row<W>(classes, clearing);
 }
 
 __global__ void add_metrics(const double *results, int64_t rows, double *metrics)
@@ -95,6 +173,15 @@ __global__ void add_metrics(const double *results, int64_t rows, double *metrics
         if (threadIdx.x == 0)
             metrics[k] += sum;
     }
+}
+
+template <class X, class D> void start(const struct remat_device *device, const struct remat_cuda_loss_rows *loss)
+{
+    enum { W = 8 };
+    if (loss->pitch % W == 0)
+        REMAT_LAUNCH((rows_loss<W, X, D>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+    else
+        REMAT_LAUNCH((rows_loss<1, X, D>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
 }
 
 enum remat_status run(const void *state, const struct remat_kernel_spec *spec, const struct remat_kernel_args *args,
@@ -134,11 +221,11 @@ enum remat_status remat_cuda_loss_run(const struct remat_device *device, const s
                                       struct remat_error *err)
 {
     if (loss->type == REMAT_BF16)
-        REMAT_LAUNCH((rows_loss<remat_bf16, remat_bf16>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+        start<remat_bf16, remat_bf16>(device, loss);
     else if (loss->gradient_type == REMAT_BF16)
-        REMAT_LAUNCH((rows_loss<float, remat_bf16>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+        start<float, remat_bf16>(device, loss);
     else
-        REMAT_LAUNCH((rows_loss<float, float>), (unsigned)loss->rows, REMAT_BLOCK, 0, device->stream)(*loss);
+        start<float, float>(device, loss);
     REMAT_LAUNCH(add_metrics, 1, REMAT_BLOCK, 0, device->stream)
     ((const double *)loss->scratch, loss->rows, loss->metrics);
     return remat_launched(err);
