@@ -130,16 +130,34 @@ const struct layer_lowering remat_lower_attention = {attention_forward, attentio
 
 /* --- classifier with loss: parameter wte ------------------------------------------------------------------------- */
 
-/* Rows a chunk: equal chunks whose logits take at most about 64 MiB (128 MiB with bf16, as they are f32 and its faster
- * products want more rows), so that the matrix products stay efficient. */
-static int32_t chunk_rows(const struct lowering *l, int64_t rows, int64_t vocabulary)
+/* Of products with tensor cores: rows in whole tiles. */
+enum { TILE_ROWS = 256 };
+
+/* With bf16 the products are so fast that the gradient of the weights, which each chunk reads and writes, takes as long
+ * as they do unless chunks are large: logits (f32) and their gradient (bf16) may take as much as a transformer's layer
+ * keeps, some 16 times its input. Else about 64 MiB of logits are enough. */
+static int64_t most_rows(const struct lowering *l, const struct remat_tensor *h, int64_t vocabulary)
 {
-    int64_t most = (int64_t)64 * 1024 * 1024 / (vocabulary * remat_dtype_bytes(l->options->dtype)), chunks;
+    const int64_t MiB = 1024 * 1024;
+    int64_t bytes = 16 * remat_tensor_bytes(h), rows;
     if (l->options->chunk_rows > 0)
-        most = l->options->chunk_rows;
+        return l->options->chunk_rows;
+    if (l->options->dtype != REMAT_BF16)
+        return 64 * MiB / (vocabulary * remat_dtype_bytes(l->options->dtype));
+    rows = (bytes > 192 * MiB ? bytes : 192 * MiB) / (vocabulary * 6);
+    return rows > TILE_ROWS ? rows / TILE_ROWS * TILE_ROWS : rows;
+}
+
+/* Rows a chunk: equal chunks, but for the last where tiles matter. */
+static int32_t chunk_rows(const struct lowering *l, const struct remat_tensor *h, int64_t vocabulary)
+{
+    int64_t rows = remat_tensor_rows(h), most = most_rows(l, h, vocabulary), chunks, each;
     most = most < 1 ? 1 : most;
     chunks = (rows + most - 1) / most;
-    return (int32_t)((rows + chunks - 1) / chunks);
+    each = (rows + chunks - 1) / chunks;
+    if (most % TILE_ROWS == 0 && l->options->dtype == REMAT_BF16)
+        each = (each + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    return (int32_t)(each < rows ? each : rows);
 }
 
 static struct remat_task classifier_task(struct lowering *l, int32_t layer, enum remat_op op, enum remat_phase phase)
@@ -149,7 +167,7 @@ static struct remat_task classifier_task(struct lowering *l, int32_t layer, enum
     int32_t w = remat_lowering_cell(l, layer, 0);
     remat_lowering_cast(l, layer, 1);
     if (w >= 0 && h.dims_count > 0)
-        task.attr.chunk_rows = chunk_rows(l, remat_tensor_rows(&h), l->graph->cells[w].tensor.dims[0]);
+        task.attr.chunk_rows = chunk_rows(l, &h, l->graph->cells[w].tensor.dims[0]);
     remat_task_reads(&task, remat_lowering_input(l, layer, 0));
     remat_task_reads(&task, remat_lowering_input(l, layer, 1));
     remat_lowering_use_weights(l, layer, &task, 1);

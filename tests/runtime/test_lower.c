@@ -233,6 +233,24 @@ static void test_bf16_types(void **state)
     close_model(&f);
 }
 
+/* Of the classifier's logits: few rows at a time in f32, in bf16 as many as a layer's activations have room for, in
+ * whole tiles. */
+static void test_chunks_of_logits(void **state)
+{
+    struct remat_model_options options = {.batch = 4, .length = 512, .layers = 1, .width = 768, .heads = 12};
+    struct remat_lower_options lower = remat_lower_defaults(REMAT_TRAIN, REMAT_ADAMW);
+    (void)state;
+    for (int narrow = 0; narrow < 2; narrow++) {
+        struct fixture f;
+        lower.dtype = narrow ? REMAT_BF16 : REMAT_F32;
+        open_model(&f, "gpt2", options, lower);
+        for (int32_t t = 0; t < f.graph.tasks_count; t++)
+            if (f.graph.tasks[t].op == REMAT_OP_CLASSIFIER_LOSS)
+                assert_int_equal(f.graph.tasks[t].attr.chunk_rows, narrow ? 512 : 293);
+        close_model(&f);
+    }
+}
+
 static void test_cpu_refuses_bf16(void **state)
 {
     struct remat_lower_options lower = remat_lower_defaults(REMAT_TRAIN, REMAT_SGD);
@@ -278,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_evaluation_shares_cells),
         cmocka_unit_test(test_dropout_vanishes_in_evaluation),
         cmocka_unit_test(test_bf16_types),
+        cmocka_unit_test(test_chunks_of_logits),
         cmocka_unit_test(test_cpu_refuses_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
