@@ -91,7 +91,9 @@ __global__ void __launch_bounds__(REMAT_BLOCK, 2) remat_slice_sums(F f, int64_t 
 }
 
 /* g(column, a, b) takes the sums. */
-template <class G> __global__ void remat_slices_done(G g, int slices, int64_t columns, const float *partials)
+template <class G>
+__global__ void __launch_bounds__(REMAT_DONE_COLUMNS *REMAT_DONE_LANES)
+    remat_slices_done(G g, int slices, int64_t columns, const float *partials)
 {
     __shared__ double room[2][REMAT_DONE_LANES][REMAT_DONE_COLUMNS];
     int64_t column = (int64_t)blockIdx.x * REMAT_DONE_COLUMNS + threadIdx.x;
