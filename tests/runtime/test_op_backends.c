@@ -2,7 +2,8 @@
  * repeated at other addresses.
  *
  * REMAT_TEST_BACKEND=cpu, REMAT_TEST_OP=conv2d (part of an op's name) and REMAT_TEST_TYPE=bf16 (or f32) restrict what
- * runs while a kernel is made; the former may also name a backend that is loaded, such as cuda. */
+ * runs while a kernel is made; the former may also name a backend that is loaded, such as cuda. With
+ * REMAT_TEST_ALTERNATIVES it is asked for its further implementations, too. */
 #include "support_op_case.h"
 
 #include <setjmp.h>
@@ -122,7 +123,7 @@ static void add_cases(struct CMUnitTest *tests, size_t *count, const struct op_c
 /* All cases, or the small ones. */
 static int run_backend(const struct remat_backend *backend, const char *name, struct all_cases *cases, bool large)
 {
-    struct remat_device_config config = {.threads = 2};
+    struct remat_device_config config = {.threads = 2, .alternatives = getenv("REMAT_TEST_ALTERNATIVES") != NULL};
     struct CMUnitTest *tests = calloc((size_t)(cases->f32.count + 2 * cases->bf16.count) + 2, sizeof *tests);
     struct remat_error err = {0};
     int32_t narrow = large ? cases->bf16.count : cases->small_bf16;
