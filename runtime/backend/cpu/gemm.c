@@ -11,12 +11,16 @@
 
 /* A panel of a block's depth takes half of a first-level cache; a chunk of A, a part of the second level. */
 enum { BLOCK_DEPTH = 256, CHUNK_ELEMENTS = 24576 };
+/* With fewer chunks a thread than this, threads share a chunk's panels, at least so many each: chunks are not all as
+ * large, and threads wait for the last. */
+enum { MANY_CHUNKS = 8, LEAST_PANELS = 4 };
 /* Elements of B packed at once: by one thread alone, and by several together, which then wait for each other. */
 enum { GROUP_ELEMENTS = 65536, SHARED_GROUP_ELEMENTS = 1048576 };
 
 struct job {
     const struct remat_gemm_kernels *kernels;
     struct remat_gemm gemm;
+    int32_t threads;
     const float *a, *b;
     float *c;
     int64_t depth;                    /* of a block: k is cut into blocks */
@@ -51,7 +55,7 @@ static int64_t choose_chunk(const struct job *job, int32_t threads)
 
 static struct job job_make(const struct remat_device *device, const struct remat_gemm *gemm, int32_t threads)
 {
-    struct job job = {.kernels = REMAT_SIMD_TABLE(device, remat_gemm_kernels), .gemm = *gemm};
+    struct job job = {.kernels = REMAT_SIMD_TABLE(device, remat_gemm_kernels), .gemm = *gemm, .threads = threads};
     int64_t columns = job.kernels->columns, width = remat_units(gemm->n, columns) * columns;
     int64_t k = remat_at_least(gemm->k, 1), room = threads > 1 ? SHARED_GROUP_ELEMENTS : GROUP_ELEMENTS;
     int64_t blocks = remat_units(k, BLOCK_DEPTH);
@@ -123,8 +127,9 @@ static void multiply_panel(const struct worker *worker, int64_t m0, int64_t m1, 
     }
 }
 
-/* Rows m0 .. m1 of C over a group, block by block of k. */
-static void multiply_chunk(const struct worker *worker, const struct group *group, int64_t m0, int64_t m1)
+/* Rows m0 .. m1 and columns n0 .. n1 of C over a group, block by block of k. */
+static void multiply_chunk(const struct worker *worker, const struct group *group, int64_t m0, int64_t m1, int64_t n0,
+                           int64_t n1)
 {
     const struct job *job = worker->job;
     int64_t columns = job->kernels->columns, k = group->k0;
@@ -133,13 +138,29 @@ static void multiply_chunk(const struct worker *worker, const struct group *grou
         struct remat_tile_out out = {.alpha = job->gemm.alpha, .add = k > 0 || job->gemm.beta != 0};
         out.bias = k == 0 ? job->gemm.bias : NULL;
         pack_chunk(worker, m0, m1, k, depth);
-        for (int64_t n = group->n0; n < group->n1; n += columns) {
+        for (int64_t n = n0; n < n1; n += columns) {
             out.column = n;
-            out.columns = (int32_t)remat_at_most(columns, group->n1 - n);
+            out.columns = (int32_t)remat_at_most(columns, n1 - n);
             multiply_panel(worker, m0, m1, depth, panel_at(worker, group, n, k), out);
         }
         k += job->depth;
     } while (k < group->k1);
+}
+
+/* Item `item` of `parts` a chunk of A's rows: one of as many parts of the group's panels. */
+static void multiply_part(const struct worker *worker, const struct group *group, int64_t item, int64_t parts)
+{
+    const struct job *job = worker->job;
+    int64_t columns = job->kernels->columns, panels = remat_units(group->n1 - group->n0, columns);
+    int64_t m0 = item / parts * job->chunk_m, part = item % parts;
+    int64_t n0 = group->n0 + part * panels / parts * columns, n1 = group->n0 + (part + 1) * panels / parts * columns;
+    multiply_chunk(worker, group, m0, remat_at_most(m0 + job->chunk_m, job->gemm.m), n0, remat_at_most(n1, group->n1));
+}
+
+static int64_t parts_of(const struct job *job, int64_t chunks, int64_t panels)
+{
+    int64_t threads = job->threads;
+    return chunks >= MANY_CHUNKS * threads ? 1 : remat_at_least(remat_at_most(threads, panels / LEAST_PANELS), 1);
 }
 
 static void work_group(struct worker *worker, const struct group *group)
@@ -147,12 +168,12 @@ static void work_group(struct worker *worker, const struct group *group)
     const struct job *job = worker->job;
     int64_t columns = job->kernels->columns, panels = remat_units(group->n1 - group->n0, columns);
     int64_t blocks = remat_units(group->k1 - group->k0, job->depth), chunks = remat_units(job->gemm.m, job->chunk_m);
-    int64_t item;
+    int64_t parts = parts_of(job, chunks, panels), item;
     while ((item = remat_turn_take(&worker->turn, panels * blocks)) >= 0)
         pack_panel(worker, group, group->n0 + item % panels * columns, group->k0 + item / panels * job->depth);
     remat_turn_finish(&worker->turn);
-    while ((item = remat_turn_take(&worker->turn, chunks)) >= 0)
-        multiply_chunk(worker, group, item * job->chunk_m, remat_at_most((item + 1) * job->chunk_m, job->gemm.m));
+    while ((item = remat_turn_take(&worker->turn, chunks * parts)) >= 0)
+        multiply_part(worker, group, item, parts);
     remat_turn_finish(&worker->turn);
 }
 
