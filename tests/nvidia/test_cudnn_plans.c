@@ -157,7 +157,7 @@ static bool is_of_images(const struct remat_kernel_spec *spec)
     return (spec->op == REMAT_OP_CONV2D || spec->op == REMAT_OP_CONV2D_BWD_WEIGHTS) && spec->inputs[0].dims[3] == 3;
 }
 
-/* Of f32's engines without tensor cores the one without scratch for this is the one without tiles. */
+/* Of f32's engines without tensor cores the one that needs no scratch for this is the last that is proposed. */
 static bool turns_images(const struct remat_kernel_spec *spec, const struct run *run)
 {
     return spec->op == REMAT_OP_CONV2D_BWD_DATA && run->dtype == REMAT_F32 && !run->tf32;

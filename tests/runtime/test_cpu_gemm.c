@@ -114,8 +114,9 @@ static struct remat_gemm gemm_make(int64_t m, int64_t n, int64_t k, int variant)
 
 static void test_sizes_and_transposes(void **state)
 {
-    static const int64_t sizes[][3] = {{1, 1, 1},    {5, 7, 3},      {6, 16, 8},    {7, 17, 9},    {13, 31, 33},
-                                       {64, 3, 300}, {3, 100, 1030}, {33, 65, 257}, {29, 300, 40}, {97, 33, 520}};
+    static const int64_t sizes[][3] = {{1, 1, 1},     {5, 7, 3},     {6, 16, 8},     {7, 17, 9},
+                                       {13, 31, 33},  {64, 3, 300},  {3, 100, 1030}, {33, 65, 257},
+                                       {29, 300, 40}, {97, 33, 520}, {45, 530, 70}};
     struct remat_device *device = open_device(state);
     for (int isa = 0; isa <= (int)remat_cpu_best_isa(); isa++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)

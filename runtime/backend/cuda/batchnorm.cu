@@ -107,72 +107,75 @@ template <class T> struct moments {
 enum mask { UNMASKED, REMADE, SAVED };
 
 /* What the backward kernels share: the gradient behind the rectifier, and x about its mean. */
-template <class T, enum mask M>
-struct gradient {
-    const T *x, *dy, *y; const float * mean, *invstd, *gamma, *beta;
+template <class T, mask M> struct gradient {
+    const T *x, *dy, *y;
+    const float *mean, *invstd, *gamma, *beta;
 
-    template <int W> struct of{/* columns */
-                               float mean[W], scale[W], beta[W];};
-template <int W> struct row {
-    struct remat_raw<W, T> x, dy, y;
-};
-template <int W> __device__ void prepare(int64_t c, of<W> *k) const
-{
-    float s[W];
-    remat_load<W>(mean, c, k->mean);
-    if (M != REMADE)
-        return;
-    remat_load<W>(invstd, c, s);
-    remat_load<W>(gamma, c, k->scale);
-    remat_load<W>(beta, c, k->beta);
-    for (int e = 0; e < W; e++)
-        k->scale[e] *= s[e];
-}
-template <int W> __device__ void load(int64_t i, row<W> *r) const
-{
-    r->x = remat_fetch<W>(x, i);
-    r->dy = remat_fetch<W>(dy, i);
-    if (M == SAVED)
-        r->y = remat_fetch<W>(y, i);
-}
-template <int W> __device__ void decode(const of<W> &k, const row<W> &r, float *g, float *centred) const
-{
-    float w[W];
-    remat_decode<W, T>(r.x, centred);
-    remat_decode<W, T>(r.dy, g);
-    if (M == SAVED)
-        remat_decode<W, T>(r.y, w);
-    for (int e = 0; e < W; e++) {
-        if (M == REMADE)
-            w[e] = remat_normalise(centred[e], k.mean[e], k.scale[e], k.beta[e]);
-        if (M != UNMASKED)
-            g[e] = remat_relu_mask(w[e], g[e]);
-        centred[e] -= k.mean[e];
+    template <int W> struct of { /* columns */
+        float mean[W], scale[W], beta[W];
+    };
+    template <int W> struct row {
+        struct remat_raw<W, T> x, dy, y;
+    };
+    template <int W> __device__ void prepare(int64_t c, of<W> *k) const
+    {
+        float s[W];
+        remat_load<W>(mean, c, k->mean);
+        if (M != REMADE)
+            return;
+        remat_load<W>(invstd, c, s);
+        remat_load<W>(gamma, c, k->scale);
+        remat_load<W>(beta, c, k->beta);
+        for (int e = 0; e < W; e++)
+            k->scale[e] *= s[e];
     }
-}
-}; // namespace
+    template <int W> __device__ void load(int64_t i, row<W> *r) const
+    {
+        r->x = remat_fetch<W>(x, i);
+        r->dy = remat_fetch<W>(dy, i);
+        if (M == SAVED)
+            r->y = remat_fetch<W>(y, i);
+    }
+    template <int W> __device__ void decode(const of<W> &k, const row<W> &r, float *g, float *centred) const
+    {
+        float w[W];
+        remat_decode<W, T>(r.x, centred);
+        remat_decode<W, T>(r.dy, g);
+        if (M == SAVED)
+            remat_decode<W, T>(r.y, w);
+        for (int e = 0; e < W; e++) {
+            if (M == REMADE)
+                w[e] = remat_normalise(centred[e], k.mean[e], k.scale[e], k.beta[e]);
+            if (M != UNMASKED)
+                g[e] = remat_relu_mask(w[e], g[e]);
+            centred[e] -= k.mean[e];
+        }
+    }
+};
 
-template <class T, enum mask M>
-struct gradient_terms {
-    struct gradient<T, M> gradients; int64_t columns;
+template <class T, mask M> struct gradient_terms {
+    struct gradient<T, M> gradients;
+    int64_t columns;
     template <int W> using of = typename gradient<T, M>::template of<W>;
     template <int W> using row = typename gradient<T, M>::template row<W>;
-    template <int W> __device__ void prepare(int64_t c, of<W> *k) const {gradients.template prepare<W>(c, k);}
-template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
-{
-    gradients.template load<W>(at * columns + c, r);
-}
-template <int W> __device__ void add(const of<W> &k, const row<W> &r, float *a, float *b) const
-{
-    float g[W], centred[W];
-    gradients.template decode<W>(k, r, g, centred);
-    for (int e = 0; e < W; e++) {
-        a[e] += g[e];
-        b[e] = remat_fma(g[e], centred[e], b[e]);
+    template <int W> __device__ void prepare(int64_t c, of<W> *k) const
+    {
+        gradients.template prepare<W>(c, k);
     }
-}
-}
-;
+    template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+    {
+        gradients.template load<W>(at * columns + c, r);
+    }
+    template <int W> __device__ void add(const of<W> &k, const row<W> &r, float *a, float *b) const
+    {
+        float g[W], centred[W];
+        gradients.template decode<W>(k, r, g, centred);
+        for (int e = 0; e < W; e++) {
+            a[e] += g[e];
+            b[e] = remat_fma(g[e], centred[e], b[e]);
+        }
+    }
+};
 
 struct gradient_sums {
     float *dgamma, *dbeta;
@@ -184,40 +187,44 @@ struct gradient_sums {
     }
 };
 
-template <class T, enum mask M>
-struct input_gradient {
-    struct gradient<T, M> gradients; const float * dgamma, *dbeta; T * dx, *dz; /* dz NULL: none */
-    int64_t columns; float inverse_rows;
+template <class T, mask M> struct input_gradient {
+    struct gradient<T, M> gradients;
+    const float *dgamma, *dbeta;
+    T *dx, *dz; /* dz NULL: none */
+    int64_t columns;
+    float inverse_rows;
 
-    enum {TOGETHER = 2}; template <int W>
-    struct of{typename gradient<T, M>::template of<W> gradients; float invstd[W], factor[W], dbeta[W], dgamma[W];};
-template <int W> using row = typename gradient<T, M>::template row<W>;
-template <int W> __device__ void prepare(int64_t c, of<W> *k) const
-{
-    gradients.template prepare<W>(c, &k->gradients);
-    remat_load<W>(gradients.invstd, c, k->invstd);
-    remat_load<W>(gradients.gamma, c, k->factor);
-    remat_load<W>(dbeta, c, k->dbeta);
-    remat_load<W>(dgamma, c, k->dgamma);
-    for (int e = 0; e < W; e++)
-        k->factor[e] *= k->invstd[e];
-}
-template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
-{
-    gradients.template load<W>(at * columns + c, r);
-}
-template <int W> __device__ void put(const of<W> &k, const row<W> &r, int64_t at, int64_t c) const
-{
-    float g[W], v[W];
-    gradients.template decode<W>(k.gradients, r, g, v);
-    for (int e = 0; e < W; e++)
-        v[e] = k.factor[e] * (g[e] - inverse_rows * (k.dbeta[e] + v[e] * k.invstd[e] * k.dgamma[e]));
-    if (dz)
-        remat_store<W>(dz, at * columns + c, g);
-    remat_store<W>(dx, at * columns + c, v);
-}
-}
-;
+    enum { TOGETHER = 2 };
+    template <int W> struct of {
+        typename gradient<T, M>::template of<W> gradients;
+        float invstd[W], factor[W], dbeta[W], dgamma[W];
+    };
+    template <int W> using row = typename gradient<T, M>::template row<W>;
+    template <int W> __device__ void prepare(int64_t c, of<W> *k) const
+    {
+        gradients.template prepare<W>(c, &k->gradients);
+        remat_load<W>(gradients.invstd, c, k->invstd);
+        remat_load<W>(gradients.gamma, c, k->factor);
+        remat_load<W>(dbeta, c, k->dbeta);
+        remat_load<W>(dgamma, c, k->dgamma);
+        for (int e = 0; e < W; e++)
+            k->factor[e] *= k->invstd[e];
+    }
+    template <int W> __device__ void load(int64_t at, int64_t c, row<W> *r) const
+    {
+        gradients.template load<W>(at * columns + c, r);
+    }
+    template <int W> __device__ void put(const of<W> &k, const row<W> &r, int64_t at, int64_t c) const
+    {
+        float g[W], v[W];
+        gradients.template decode<W>(k.gradients, r, g, v);
+        for (int e = 0; e < W; e++)
+            v[e] = k.factor[e] * (g[e] - inverse_rows * (k.dbeta[e] + v[e] * k.invstd[e] * k.dgamma[e]));
+        if (dz)
+            remat_store<W>(dz, at * columns + c, g);
+        remat_store<W>(dx, at * columns + c, v);
+    }
+};
 
 template <class T>
 struct normalise<T> apply_of(const struct remat_kernel_spec *spec, const struct remat_kernel_args *args, int32_t z) {
@@ -283,7 +290,7 @@ enum remat_status evaluate(const void *state, const struct remat_kernel_spec *sp
     return run_apply<T>((const struct remat_device *)state, spec, n, err);
 }
 
-template <class T, enum mask M>
+template <class T, mask M>
 enum remat_status backward_masked(const struct remat_device *device, const struct remat_kernel_spec *spec,
                                   const struct remat_kernel_args *args, struct remat_error *err)
 {

@@ -6,7 +6,7 @@
 
 #include "runtime/backend/cuda/launch.h"
 
-/* Blocks of sums in all, about: eight for each multiprocessor of the largest cards. */
+/* Blocks of sums in all, about: eight for each multiprocessor of an H200. */
 enum { REMAT_SUM_BLOCKS = 1056, REMAT_DONE_COLUMNS = 16, REMAT_DONE_LANES = 64 };
 
 /* So many columns a thread: up to 16 bytes of T. */

@@ -129,7 +129,7 @@ static struct convolution convolution_of(const struct remat_kernel_spec *spec)
 
 /* As much scratch as the largest operand takes, or some: engines for tensor cores pad an image's three channels to
  * eight in it, and those that do without are many times slower. Gradients may take as much as all operands and an
- * eighth: f32's engines turn images around in it, but for one that goes output by output. */
+ * eighth: f32's engines turn images around in it, but for the last that is proposed. */
 static int64_t scratch_cap(const struct convolution *of)
 {
     int64_t largest_bytes = 0, sum_bytes = 0, cap_bytes;

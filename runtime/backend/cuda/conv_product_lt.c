@@ -1,8 +1,8 @@
 /* Convolutions with 1x1 filters, stride 1 and no padding by cuBLASLt's products. A data gradient that is added to what
  * there is is one product, too.
  *
- * For f32 without tensor cores they come before cuDNN's engines, which turn images [N,H,W,C] around in scratch, or go
- * output by output. Else they are one more option. */
+ * For f32 without tensor cores they come before cuDNN's engines, which turn images [N,H,W,C] around in scratch. Else
+ * they are one more option. */
 #include "runtime/backend/cuda/gemm.h"
 
 enum { NUMERICS = 4 }; /* after those of cuDNN's engines */

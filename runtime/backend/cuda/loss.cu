@@ -68,7 +68,7 @@ struct summary {
     }
 };
 
-/* f.template operator()<W>(at) for the vectors of a row that fall to this thread, then <1> for what is left over. */
+/* f.run<W>(at) for the vectors of a row that fall to this thread, then run<1> for what is left over. */
 template <int W, class F> __device__ void over_row(int32_t classes, F f)
 {
     int32_t whole = classes / W * W;
